@@ -1,0 +1,1 @@
+"""kms-agent: a key management service for one machine, speaking the AWS KMS API."""
