@@ -1,0 +1,37 @@
+"""Owns the value that stands for an open volume: keys in hand, lock held. Does no I/O; `opening` builds it."""
+
+from dataclasses import dataclass, field
+
+from kmsfs.counters import Counters
+from kmsfs.datakeys import Keyring
+from kmsfs.names import NameCipher
+from kmsfs.records import RecordCipher
+from kmsfs.volume import VolumeDescription, VolumeKeys
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVolume:
+    """Everything the filesystem core needs of a volume.
+
+    Attributes:
+        root_fd: descriptor of the ciphertext directory (O_RDONLY, O_DIRECTORY); whoever opened it closes it.
+        description: the volume description, its MAC verified.
+        keys: subkeys of the volume key.
+        names: seals and opens names.
+        records: seals and opens directory records, symlink targets and extended attributes.
+        keyring: bucket keys.
+        was_clean: False when a mount of this volume has ended without unmounting: the one case in which a
+            file whose length contradicts its sealed size is repaired.
+        read_only: True when nothing on the backing store may change, repairs included.
+        counters: what this mount counts.
+    """
+
+    root_fd: int
+    description: VolumeDescription
+    keys: VolumeKeys = field(repr=False)
+    names: NameCipher = field(repr=False)
+    records: RecordCipher = field(repr=False)
+    keyring: Keyring = field(repr=False)
+    was_clean: bool
+    read_only: bool = False
+    counters: Counters = field(default_factory=Counters)
