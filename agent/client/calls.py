@@ -101,7 +101,7 @@ class AgentClient:
             ) from None
 
     def post(self, operation_name: str, body: bytes) -> Answer:
-        """Send an operation's JSON and return the answer undecoded; raises as ``call`` does, bar ``ServiceError``."""
+        """Send an operation's JSON and return the answer, good or bad, undecoded."""
         headers = (("X-Amz-Target", _TARGET_PREFIX + operation_name), ("Content-Type", _CONTENT_TYPE))
         return self._exchange("POST", "/", headers, body, repeatable=operation_name in _REPEATABLE)
 

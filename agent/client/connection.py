@@ -13,7 +13,7 @@ import ssl
 import struct
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import h11
 
@@ -61,7 +61,7 @@ class Connection:
         self.peer_pid: int | None = None
         self._socket = self._dial()
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
