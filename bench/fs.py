@@ -2,8 +2,8 @@
 
     python bench/fs.py [--rounds N] [--backing DIR] [--stages sequential,tree] [--systems kmsfs,gocryptfs]
 
-Each round gives each system a new volume, in an order that turns with every round, so that neither profits
-from what the other left warm. The ratio is speed: above 1 the first system is faster than the second.
+Each stage of each round gives each system a new volume, one right after the other and in an order that turns
+with every round. The ratio is speed, the median over the rounds: above 1 the first system is the faster one.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def run(systems: list[System], stages: list[str], rounds: int, scratch: Path) ->
     figures: Figures = defaultdict(lambda: defaultdict(list))
     for round_number in range(rounds):
         turn = round_number % len(systems)
-        for system in systems[turn:] + systems[:turn]:
-            print(f"round {round_number + 1} of {rounds}: {system.name}", file=sys.stderr)
-            with Volume(system, scratch / "volume") as volume:
-                for stage in stages:
+        for stage in stages:
+            for system in systems[turn:] + systems[:turn]:
+                print(f"round {round_number + 1} of {rounds}: {stage}, {system.name}", file=sys.stderr)
+                with Volume(system, scratch / "volume") as volume:
                     for measurement in STAGES[stage](volume, scratch):
                         figures[measurement.name][system.name].append(measurement)
     return figures
@@ -79,25 +79,27 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def speed_ratio(ours: list[Measurement], theirs: list[Measurement]) -> str:
+    """Return the median over the rounds of how many times as fast `ours` is; empty if not a speed."""
+    if ours[0].unit == "MB":
+        return ""
+    pairs = [(mine.value, other.value) for mine, other in zip(ours, theirs, strict=True)]
+    ratios = [mine / other if ours[0].more_is_better else other / mine for mine, other in pairs]
+    return f"{statistics.median(ratios):.2f}"
+
+
 def table(figures: Figures, systems: list[System]) -> str:
     """Return the medians as a Markdown table, with the first system's speed in multiples of the others'."""
     first, *others = [system.name for system in systems]
-    ratios = [f"{first} / {other}" for other in others]
+    ratio_titles = [f"{first} / {other}" for other in others]
     lines = [
-        "| " + " | ".join(["", "unit", first, *others, *ratios]) + " |",
+        "| " + " | ".join(["", "unit", first, *others, *ratio_titles]) + " |",
         "| --- | --- |" + " ---: |" * (len(systems) + len(others)),
     ]
     for name, by_system in figures.items():
-        sample = by_system[first][0]
-        medians = {key: statistics.median(each.value for each in values) for key, values in by_system.items()}
-        cells = [name, sample.unit, *(figure(medians[key]) for key in [first, *others])]
-        for other in others:
-            pair = (
-                (medians[first], medians[other])
-                if sample.more_is_better
-                else (medians[other], medians[first])
-            )
-            cells.append(f"{pair[0] / pair[1]:.2f}" if pair[1] and sample.unit != "MB" else "")
+        medians = {key: statistics.median(each.value for each in by_system[key]) for key in [first, *others]}
+        cells = [name, by_system[first][0].unit, *(figure(value) for value in medians.values())]
+        cells += [speed_ratio(by_system[first], by_system[other]) for other in others]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -124,9 +126,7 @@ def machine(backing: Path, systems: list[System]) -> str:
         f"Commit: {commit}",
         *(f"{system.name}: {system.version()}" for system in systems),
     ]
-    return "
-
-".join(lines)
+    return "\n\n".join(lines)
 
 
 def main() -> None:

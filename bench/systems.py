@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOUNT_SECONDS = 30
 PASSPHRASE = "benchmark only"  # noqa: S105 - of volumes that live for seconds
