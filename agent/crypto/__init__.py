@@ -1,0 +1,1 @@
+"""Pure cryptography: encryption contexts, ciphertext blobs, derivation, and their self-tests."""

@@ -1,0 +1,1 @@
+"""How the root key is protected at rest, and how it protects key material."""

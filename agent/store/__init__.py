@@ -1,0 +1,1 @@
+"""Where keys are kept: the Store protocol and its SQLite implementation."""
