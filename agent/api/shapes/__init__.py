@@ -1,0 +1,1 @@
+"""Requests and responses as AWS models them, one file per family of operations."""
