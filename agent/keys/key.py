@@ -1,4 +1,4 @@
-"""Owns the values a key consists of: the key, the generations of its material, its aliases. No I/O, no rules."""
+"""Owns the values a key consists of: the key, generations of its material, its aliases. No I/O, no rules."""
 
 from dataclasses import dataclass, field
 

@@ -3,7 +3,8 @@
 Rules that every implementation keeps:
 
 - Reads are answered from memory and never wait. They see the last committed transaction, whole.
-- One writer at a time: `write()` waits for the one before it, so it is entered from a worker thread. What must
+- One writer at a time: `write()` waits for the one before it, so it is entered from a worker thread. What
+  must
   hold between a read and a write (a name is free, a count is below its limit) is read *inside* `write()`:
   nothing else can commit meanwhile. Reads inside see the state before the transaction.
 - On normal exit the transaction is durable before anyone can read it. On an exception nothing has happened.
