@@ -7,7 +7,7 @@ how the agent works.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import h11
 
@@ -19,10 +19,7 @@ from agent.client.errors import AgentUnavailableError, ProtocolError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from agent.api.operations import Operation
-
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+    from agent.api.operations import Operation, Request, Response
 
 _TARGET_PREFIX = "TrentService."
 _CONTENT_TYPE = "application/x-amz-json-1.1"

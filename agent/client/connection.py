@@ -115,7 +115,10 @@ class Connection:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 self._wait_until(deadline)
-                self._http.receive_data(self._socket.recv(_RECEIVE_BYTES))
+                data = self._socket.recv(_RECEIVE_BYTES)
+                if not data and response is None:
+                    raise ConnectionResetError("no answer came")
+                self._http.receive_data(data)
             elif isinstance(event, h11.Response):
                 response = event
             elif isinstance(event, h11.Data):
@@ -128,8 +131,6 @@ class Connection:
             elif isinstance(event, h11.EndOfMessage):
                 assert response is not None
                 return Answer(response.status_code, tuple(response.headers), b"".join(chunks))
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError("the agent closed the connection without an answer")
 
     def _wait_until(self, deadline: float) -> None:
         remaining_seconds = deadline - time.monotonic()

@@ -1,0 +1,287 @@
+"""HTTP/1.1 between h11 and trio streams: bytes to ``Request``, ``Reply`` to bytes.
+
+Owns limits on sizes, numbers and time, keep-alive, pipelining (answered in order) and the graceful
+stop. Knows no KMS word, no user and no file: who is at the other end is the business of
+``open_session``, what is asked that of the ``Handle`` it returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import h11
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agent.config import Limits
+
+_log = logging.getLogger(__name__)
+
+_SERVER = b"kms-agent"
+# How long, and how much, an unwanted request is still read so that its sender sees the refusal
+# instead of a reset.
+_LINGER_SECONDS = 2
+_LINGER_BYTES = 4 * 1024 * 1024
+# accept(2) fails with these when descriptors or memory run out; waiting is what helps.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_WAIT_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A complete request. ``headers`` have lower-case names; the body may hold a plaintext."""
+
+    method: bytes
+    target: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of the first header of that lower-case name."""
+        for candidate, value in self.headers:
+            if candidate == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer; ``Content-Length``, ``Date`` and ``Connection`` are added on the way out."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = field(repr=False)
+
+
+if TYPE_CHECKING:
+    Handle = Callable[[Request], Awaitable[Reply]]
+    OpenSession = Callable[[trio.SocketStream], Awaitable[Handle]]
+
+
+class _RefusedError(Exception):
+    """A request that is answered here; the connection ends with it."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class _Idle:
+    """The connections between two requests: they may be ended at any time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._scopes: dict[trio.CancelScope, None] = {}  # longest idle first
+        self.stopping = False
+
+    async def wait(self, stream: trio.SocketStream, max_bytes: int) -> bytes:
+        """Return the first bytes of a next request, or nothing when the connection is to end."""
+        if self.stopping:
+            return b""
+        with trio.move_on_after(self._seconds) as scope:
+            self._scopes[scope] = None
+            try:
+                return bytes(await stream.receive_some(max_bytes))
+            finally:
+                del self._scopes[scope]
+        return b""
+
+    def end_longest(self) -> None:
+        if self._scopes:
+            next(iter(self._scopes)).cancel()
+
+    def stop(self) -> None:
+        self.stopping = True
+        for scope in self._scopes:
+            scope.cancel()
+
+
+class Server:
+    """Serves one listener until told to stop.
+
+    When ``limits.connections`` are open, the longest idle one makes room for a newcomer; when none is
+    idle, newcomers wait.
+
+    Args:
+        open_session: Called once per connection, before anything is read from it.
+        limits: What clients may take.
+    """
+
+    def __init__(self, open_session: OpenSession, limits: Limits) -> None:
+        self._open_session = open_session
+        self._limits = limits
+        self._room = trio.Semaphore(limits.connections)
+        self._idle = _Idle(limits.idle_seconds)
+
+    async def serve(self, listener: trio.SocketListener, stop: trio.Event) -> None:
+        """Accept and answer until ``stop`` is set, then let what runs finish.
+
+        Idle connections are closed at once; requests under way get ``limits.stop_seconds``.
+        """
+        async with trio.open_nursery() as conversations:
+            async with trio.open_nursery() as accepting, listener:
+                accepting.start_soon(self._accept, listener, conversations)
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            self._idle.stop()
+            conversations.cancel_scope.deadline = trio.current_time() + self._limits.stop_seconds
+
+    async def _accept(self, listener: trio.SocketListener, conversations: trio.Nursery) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                _log.warning("cannot accept connections: %s", error.strerror)
+                await trio.sleep(_EXHAUSTED_WAIT_SECONDS)
+                continue
+            try:
+                if self._room.value == 0:
+                    self._idle.end_longest()
+                await self._room.acquire()
+            except BaseException:
+                stream.socket.close()
+                raise
+            conversations.start_soon(self._converse, stream)
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        try:
+            async with stream:
+                handle = await self._open_session(stream)
+                await _Conversation(stream, handle, self._limits, self._idle).run()
+        except (trio.BrokenResourceError, OSError):
+            pass  # the client went away; there is nobody to tell
+        except Exception:  # noqa: BLE001 - one broken connection must not end the others
+            _log.exception("a connection ended by an error of our own")
+        finally:
+            self._room.release()
+
+
+class _Conversation:
+    """One connection: requests in, replies out, one at a time."""
+
+    def __init__(self, stream: trio.SocketStream, handle: Handle, limits: Limits, idle: _Idle) -> None:
+        self._stream = stream
+        self._handle = handle
+        self._limits = limits
+        self._idle = idle
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
+        self._deadline: float | None = None  # of the request being read, once its first byte is here
+
+    async def run(self) -> None:
+        while True:
+            try:
+                request = await self._receive()
+            except _RefusedError as refusal:
+                await self._refuse(refusal.status, refusal.reason)
+                return
+            except h11.RemoteProtocolError as error:
+                await self._refuse(error.error_status_hint, str(error))
+                return
+            if request is None:
+                return
+            await self._send(await self._handle(request), head_only=request.method == b"HEAD")
+            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                return
+            self._http.start_next_cycle()
+
+    async def _receive(self) -> Request | None:
+        """Read one whole request, or None when the peer has no more or has been idle too long."""
+        http = self._http
+        head: h11.Request | None = None
+        body: list[bytes] = []
+        size_bytes = 0
+        self._deadline = None
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                data = await self._receive_more()
+                if data is None:
+                    return None
+                http.receive_data(data)
+            elif isinstance(event, h11.Request):
+                head = event
+                self._check_head(head)
+                if http.they_are_waiting_for_100_continue:
+                    await self._write(http.send(h11.InformationalResponse(status_code=100, headers=[])))
+            elif isinstance(event, h11.Data):
+                size_bytes += len(event.data)
+                self._check_body(size_bytes)
+                body.append(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                assert head is not None, "h11 ends only what it began"
+                return Request(head.method, head.target, tuple(head.headers), b"".join(body))
+            else:
+                return None
+
+    async def _receive_more(self) -> bytes | None:
+        """Return more bytes, empty ones at the peer's end of file, or None when there will be no request."""
+        max_bytes = self._limits.header_bytes
+        if self._deadline is None:
+            self._deadline = trio.current_time() + self._limits.request_seconds
+            if not self._http.trailing_data[0]:  # else the pipelined start of a request is here already
+                data = await self._idle.wait(self._stream, max_bytes)
+                self._deadline = trio.current_time() + self._limits.request_seconds
+                return data or None
+        with trio.move_on_at(self._deadline):
+            return bytes(await self._stream.receive_some(max_bytes))
+        raise _RefusedError(408, f"the request was not complete within {self._limits.request_seconds:g} s")
+
+    def _check_head(self, head: h11.Request) -> None:
+        size_bytes = len(head.target)
+        for name, value in head.headers:
+            size_bytes += len(name) + len(value)
+            if name == b"content-length":
+                self._check_body(int(value))  # h11 has made sure that this is a number, and a short one
+        if size_bytes > self._limits.header_bytes:
+            raise _RefusedError(431, f"the header is larger than {self._limits.header_bytes} bytes")
+
+    def _check_body(self, size_bytes: int) -> None:
+        if size_bytes > self._limits.body_bytes:
+            raise _RefusedError(413, f"the body is larger than {self._limits.body_bytes} bytes")
+
+    async def _send(self, reply: Reply, *, head_only: bool = False) -> None:
+        http = self._http
+        headers = [
+            (b"server", _SERVER),
+            (b"date", formatdate(usegmt=True).encode()),
+            (b"content-length", b"%d" % len(reply.body)),
+            *reply.headers,
+        ]
+        if self._idle.stopping:
+            headers.append((b"connection", b"close"))
+        parts = [http.send(h11.Response(status_code=reply.status, headers=headers))]
+        if reply.body and not head_only:
+            parts.append(http.send(h11.Data(data=reply.body)))
+        parts.append(http.send(h11.EndOfMessage()))
+        await self._write(b"".join(part for part in parts if part))
+
+    async def _write(self, data: bytes | None) -> None:
+        with trio.move_on_after(self._limits.request_seconds):
+            await self._stream.send_all(data or b"")
+            return
+        raise trio.BrokenResourceError("the client does not take its answer")
+
+    async def _refuse(self, status: int, reason: str) -> None:
+        """Answer a request that no handle sees, and let its sender read the answer before the end."""
+        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        body = reason.encode()
+        headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"))
+        await self._send(Reply(status, headers, body))
+        await self._stream.send_eof()
+        drained_bytes = 0
+        with trio.move_on_after(_LINGER_SECONDS):
+            while drained_bytes < _LINGER_BYTES:
+                data = await self._stream.receive_some()
+                if not data:
+                    return
+                drained_bytes += len(data)
