@@ -1,0 +1,306 @@
+"""Owns the header of a file: its byte layout, the wrapping of the data key, the sealed block. Pure, no I/O.
+
+    offset  size  clear part, fixed when the file is created
+         0     6  magic 89 4B 4D 53 46 53
+         6     2  version, 1
+         8     1  suite, 1: XAES-256-GCM, HKDF-SHA-256
+         9     1  mode: where the data key comes from
+        10     1  chunk_shift: chunks hold 2**chunk_shift bytes
+        11     1  header_units of 512 bytes, 1
+        12     2  length of the wrapped data key, 72
+        14     2  zero
+        16    16  volume_id
+        32    16  file_id
+        48    16  bucket key id
+        64    32  key commitment
+        96    72  wrapped data key; associated data: the 96 bytes before it
+       168   208  zero
+                  sealed block, written anew whenever it changes; associated data: the 376 bytes before it
+       376    12  salt
+       388    12  nonce
+       400    96  ciphertext of: size 8 | flags 2 | binding count 2 | zero 4 | binding 16 | next binding 16 |
+                  zero 48
+       496    16  tag
+
+Integers are big-endian. The sealed block is XAES-256-GCM under the key that seals the chunks; the magic keeps
+its associated data apart from theirs. Knows nothing of chunks, names, or where bucket keys come from.
+"""
+
+import hmac
+import os
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+
+from kmsfs import hkdf, xaes
+from kmsfs.errors import CorruptHeaderError
+from kmsfs.geometry import MAX_CHUNK_SHIFT, MAX_PLAIN_SIZE, MIN_CHUNK_SHIFT
+
+HEADER_UNIT: Final = 512
+HEADER_PEEK_SIZE: Final = HEADER_UNIT
+ID_SIZE: Final = 16
+WRAPPED_KEY_SIZE: Final = 72
+
+_MAGIC: Final = b"\x89KMSFS"
+_VERSION: Final = 1
+_SUITE: Final = 1
+_UNITS: Final = 1
+_HEAD: Final = struct.Struct(">6sHBBBBH2x16s16s16s32s")
+_HEAD_ZEROS: Final = slice(14, 16)
+_WRAP_OFFSET: Final = _HEAD.size
+_ZEROS_OFFSET: Final = _WRAP_OFFSET + WRAPPED_KEY_SIZE
+_SALT_OFFSET: Final = 376
+_NONCE_OFFSET: Final = _SALT_OFFSET + xaes.SALT_SIZE
+_SEALED_OFFSET: Final = _NONCE_OFFSET + xaes.NONCE_SIZE
+_CLEAR_ZEROS: Final = bytes(_SALT_OFFSET - _ZEROS_OFFSET)
+_BLOCK: Final = struct.Struct(">QHH4x16s16s48x")
+_BLOCK_ZEROS: Final = slice(12, 16)
+_BINDING_OFFSET: Final = 16
+_BINDINGS_MAX: Final = 2
+_CONTENT_LABEL: Final = b"kmsfs content 1"
+_COMMITMENT_LABEL: Final = b"kmsfs commitment 1"
+
+
+class Mode(IntEnum):
+    """Where a file's data key comes from. Format 1 has BUCKET only; the other numbers are kept for it."""
+
+    BUCKET = 1
+    DIRECT = 2
+    CUSTOMER = 3
+
+
+class Flags(IntFlag):
+    """What the sealed block says of a file: SPARSE allows holes, MULTI says that it has had several links."""
+
+    NONE = 0
+    SPARSE = 1
+    MULTI = 2
+
+
+_FORM: Final = (_VERSION, _SUITE, Mode.BUCKET, _UNITS, WRAPPED_KEY_SIZE)
+# Making a Flags costs a microsecond; reading a header should not.
+_FLAGS: Final = tuple(Flags(value) for value in range(4))
+
+
+class BucketKey(Protocol):
+    """A key that wraps data keys."""
+
+    @property
+    def id(self) -> bytes:
+        """16 bytes that name this key in headers."""
+        ...
+
+    def wrap(self, data_key: bytes, aad: bytes) -> bytes:
+        """Return the 72 bytes that hold `data_key` (32 bytes)."""
+        ...
+
+    def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
+        """Return the data key; raise CorruptHeaderError where it does not authenticate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileKeys:
+    """A file's identity and content key.
+
+    Attributes:
+        file_id: 16 random bytes.
+        chunk_shift: chunks hold 2**chunk_shift bytes.
+        header_size: bytes before the first record.
+        clear: the header up to the sealed block, as it is on disk.
+        content_key: XAES-256-GCM key of chunks and sealed block, 32 bytes.
+    """
+
+    file_id: bytes
+    chunk_shift: int
+    header_size: int
+    clear: bytes
+    content_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearHeader:
+    """The clear part of a header: well-formed, but not authenticated before `unlock`.
+
+    Attributes:
+        mode: where the data key comes from.
+        chunk_shift: chunks hold 2**chunk_shift bytes.
+        header_size: bytes before the first record.
+        volume_id: 16 bytes.
+        file_id: 16 bytes.
+        bucket_key_id: 16 bytes; the key that unwraps `wrapped_key`.
+        commitment: 32 bytes that only this file's data key leads to.
+        wrapped_key: the data key under the bucket key.
+        clear: the bytes themselves.
+    """
+
+    mode: Mode
+    chunk_shift: int
+    header_size: int
+    volume_id: bytes
+    file_id: bytes
+    bucket_key_id: bytes
+    commitment: bytes
+    wrapped_key: bytes
+    clear: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBlock:
+    """What the header says under the file's own key.
+
+    Attributes:
+        size: bytes of plaintext.
+        flags: SPARSE, MULTI.
+        binding: 16 bytes that tie the file to its parent directory and name; None when it is not bound.
+        next_binding: the same for the name that a rename under way gives it; only beside `binding`.
+    """
+
+    size: int
+    flags: Flags = Flags.NONE
+    binding: bytes | None = None
+    next_binding: bytes | None = None
+
+
+def create(volume_id: bytes, chunk_shift: int, bucket_key: BucketKey) -> FileKeys:
+    """Draw a new file's id and data key; return them as they will stand in its header.
+
+    Args:
+        volume_id: 16 bytes.
+        chunk_shift: 12 to 20.
+        bucket_key: wraps the data key.
+    """
+    fresh = os.urandom(ID_SIZE + xaes.KEY_SIZE)
+    file_id = fresh[:ID_SIZE]
+    data_key = fresh[ID_SIZE:]
+    identity = volume_id + file_id
+    if len(volume_id) != ID_SIZE or not MIN_CHUNK_SHIFT <= chunk_shift <= MAX_CHUNK_SHIFT:
+        raise AssertionError("a volume id has 16 bytes, a chunk 2**12 to 2**20")
+    head = _HEAD.pack(
+        _MAGIC, _VERSION, _SUITE, Mode.BUCKET, chunk_shift, _UNITS, WRAPPED_KEY_SIZE,
+        volume_id, file_id, bucket_key.id, hkdf.expand(data_key, _COMMITMENT_LABEL + identity),
+    )  # fmt: skip
+    clear = head + bucket_key.wrap(data_key, head) + _CLEAR_ZEROS
+    if len(clear) != _SALT_OFFSET:
+        raise AssertionError(f"a wrapped data key has {WRAPPED_KEY_SIZE} bytes")
+    content_key = hkdf.expand(data_key, _CONTENT_LABEL + identity)
+    return FileKeys(file_id, chunk_shift, HEADER_UNIT, clear, content_key)
+
+
+def parse(raw: bytes) -> ClearHeader:
+    """Read the clear part at the beginning of `raw`, which may go on with records.
+
+    Raises:
+        CorruptHeaderError: too short, of another version, or not in the one form that `create` gives.
+    """
+    if len(raw) < HEADER_UNIT:
+        raise CorruptHeaderError(f"a file of {len(raw)} bytes is shorter than its header")
+    clear = bytes(raw[:_SALT_OFFSET])
+    (
+        magic, version, suite, mode, chunk_shift, units, wrapped_size,
+        volume_id, file_id, bucket_key_id, commitment,
+    ) = _HEAD.unpack_from(clear)  # fmt: skip
+    if magic != _MAGIC:
+        raise CorruptHeaderError("not a kmsfs file")
+    if (version, suite, mode, units, wrapped_size) != _FORM:
+        raise CorruptHeaderError(
+            f"a header of version {version}, suite {suite}, mode {mode}, {units} units, wrapped key of "
+            f"{wrapped_size} bytes is damaged or of a newer kmsfs",
+        )
+    if not MIN_CHUNK_SHIFT <= chunk_shift <= MAX_CHUNK_SHIFT:
+        raise CorruptHeaderError(f"chunk_shift {chunk_shift} is out of range")
+    # The sealed block's tag covers these too; refusing them here keeps them free for later versions.
+    if clear[_HEAD_ZEROS] != b"\0\0" or clear[_ZEROS_OFFSET:] != _CLEAR_ZEROS:
+        raise CorruptHeaderError("reserved bytes of a header are not zero")
+    return ClearHeader(
+        Mode.BUCKET, chunk_shift, HEADER_UNIT, volume_id, file_id, bucket_key_id, commitment,
+        clear[_WRAP_OFFSET:_ZEROS_OFFSET], clear,
+    )  # fmt: skip
+
+
+def unlock(clear: ClearHeader, volume_id: bytes, bucket_key: BucketKey) -> FileKeys:
+    """Unwrap the data key of a parsed header.
+
+    Raises:
+        CorruptHeaderError: of another volume or bucket key, or changed by someone without the keys.
+    """
+    if clear.volume_id != volume_id:
+        raise CorruptHeaderError("the header is of a file of another volume")
+    if clear.bucket_key_id != bucket_key.id:
+        raise CorruptHeaderError("the header names another bucket key")
+    data_key = bucket_key.unwrap(clear.wrapped_key, clear.clear[:_WRAP_OFFSET])
+    identity = volume_id + clear.file_id
+    # The commitment first: GCM alone can be made to accept one ciphertext under two keys.
+    if not hmac.compare_digest(hkdf.expand(data_key, _COMMITMENT_LABEL + identity), clear.commitment):
+        raise CorruptHeaderError("the data key is not the one that the header commits to")
+    content_key = hkdf.expand(data_key, _CONTENT_LABEL + identity)
+    return FileKeys(clear.file_id, clear.chunk_shift, clear.header_size, clear.clear, content_key)
+
+
+def seal(keys: FileKeys, session: xaes.Session, block: SealedBlock) -> bytes:
+    """Return the whole header, `keys.header_size` bytes, with `block` sealed into it.
+
+    Args:
+        keys: of the file.
+        session: a write session under `keys.content_key`; counts as one of its writes.
+        block: what to seal.
+    """
+    binding, next_binding = block.binding, block.next_binding
+    if binding is None:
+        if next_binding is not None:
+            raise AssertionError("a next binding stands beside a binding")
+        plain = _BLOCK.pack(block.size, block.flags, 0, b"", b"")
+    else:
+        count = 1 if next_binding is None else 2
+        plain = _BLOCK.pack(block.size, block.flags, count, binding, next_binding or b"")
+    nonce = os.urandom(xaes.NONCE_SIZE)
+    return keys.clear + session.salt + nonce + session.gcm.encrypt(nonce, plain, keys.clear)
+
+
+def unseal(keys: FileKeys, raw: bytes, session: xaes.Session | None = None) -> SealedBlock:
+    """Open the sealed block of the header at the beginning of `raw`.
+
+    Args:
+        keys: of the file.
+        raw: the header; may go on with records.
+        session: `read_session(keys, raw)` where the caller has it already.
+
+    Raises:
+        CorruptHeaderError: changed by someone without the key, or not the header that `keys` came from.
+    """
+    header = bytes(raw[: keys.header_size])
+    if len(header) != keys.header_size or not header.startswith(keys.clear):
+        raise CorruptHeaderError("the header is not the one that was unlocked")
+    if session is None:
+        session = read_session(keys, header)
+    nonce = header[_NONCE_OFFSET:_SEALED_OFFSET]
+    try:
+        plain = session.gcm.decrypt(nonce, header[_SEALED_OFFSET:], keys.clear)
+    except InvalidTag:
+        raise CorruptHeaderError("the sealed block of a header does not authenticate") from None
+    size, flags, count, binding, next_binding = _BLOCK.unpack(plain)
+    canonical = (
+        size <= MAX_PLAIN_SIZE
+        and flags < len(_FLAGS)
+        and count <= _BINDINGS_MAX
+        and not any(plain[_BLOCK_ZEROS])
+        and not any(plain[_BINDING_OFFSET + count * ID_SIZE :])
+    )
+    # Only a holder of the key can come here with anything else; the check keeps the format canonical.
+    if not canonical:
+        raise CorruptHeaderError("the sealed block of a header is of a newer kmsfs")
+    return SealedBlock(
+        size,
+        _FLAGS[flags],
+        binding if count else None,
+        next_binding if count == _BINDINGS_MAX else None,
+    )
+
+
+def read_session(keys: FileKeys, raw: bytes) -> xaes.Session:
+    """Return the session that the header `raw` begins with was sealed in; chunks often share it."""
+    salt = bytes(raw[_SALT_OFFSET:_NONCE_OFFSET])
+    return xaes.Session(salt, xaes.derive(keys.content_key, salt))
