@@ -1,4 +1,4 @@
-"""Owns the value that stands for an open volume: keys in hand, lock held. Does no I/O; `opening` builds it."""
+"""Owns the value that stands for an open volume: keys in hand, lock held. `opening` builds it."""
 
 from dataclasses import dataclass, field
 

@@ -1,0 +1,154 @@
+"""Owns who may mount a volume now, and whether its last mount ended properly. Knows nothing of keys.
+
+`lock` carries an open-file-description lock (fcntl_locking(2)), which the kernel drops with its holder,
+however that ends; what is written in it only names the holder to people. `mounted` exists while a mount may be
+changing the volume. `unclean` remains from a mount that ended without unmounting: files may have lengths that
+contradict their sealed sizes, and which ones is known only once each has been opened.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from kmsfs import backing
+from kmsfs.errors import VolumeError
+
+LOCK_NAME: Final = b"lock"
+MOUNTED_NAME: Final = b"mounted"
+UNCLEAN_NAME: Final = b"unclean"
+
+_MAX_HOLDER_BYTES: Final = 8192
+# struct flock: type, whence, start, length, pid; 0 and 0 mean the whole file, pid must be 0 for such locks.
+_FLOCK: Final = struct.Struct("@hhqqi0q")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a volume's lock, for messages: nothing is decided on it, since the storage could lie."""
+
+    pid: int
+    host: str
+    mountpoint: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, mounted at {self.mountpoint!r}"
+
+
+class VolumeLockedError(VolumeError):
+    """The volume is in use by another mount.
+
+    Args:
+        holder: who that is, when known.
+    """
+
+    def __init__(self, holder: Holder | None) -> None:
+        super().__init__(f"the volume is in use by {holder or 'a mount that is starting or read-only'}")
+        self.holder = holder
+
+
+@contextmanager
+def locked(volume_fd: int, *, shared: bool) -> Iterator[int]:
+    """Hold the volume's lock; yields the lock's descriptor.
+
+    Args:
+        volume_fd: the directory of the volume's own files.
+        shared: allow other shared holders (read-only mounts); needs no permission to write.
+
+    Raises:
+        VolumeLockedError: somebody else holds it.
+    """
+    flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
+    lock_fd = os.open(LOCK_NAME, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=volume_fd)
+    try:
+        try:
+            fcntl.fcntl(lock_fd, fcntl.F_OFD_SETLK, _request(fcntl.F_RDLCK if shared else fcntl.F_WRLCK))
+        except BlockingIOError:
+            raise VolumeLockedError(_read_holder(volume_fd)) from None
+        yield lock_fd
+    finally:
+        os.close(lock_fd)
+
+
+def is_locked(volume_fd: int) -> bool:
+    """Tell whether a mount, read-only or not, holds the volume now."""
+    try:
+        lock_fd = backing.open_file(volume_fd, LOCK_NAME, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        answer = fcntl.fcntl(lock_fd, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK))
+    finally:
+        os.close(lock_fd)
+    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def holder(volume_fd: int) -> Holder | None:
+    """Return who holds the volume now, as far as it is known."""
+    return _read_holder(volume_fd) if is_locked(volume_fd) else None
+
+
+def write_holder(lock_fd: int, who: Holder | None) -> None:
+    """Name the holder of the lock that `lock_fd` holds, or with None nobody."""
+    os.ftruncate(lock_fd, 0)
+    if who is not None:
+        os.pwrite(lock_fd, json.dumps(asdict(who)).encode() + b"\n", 0)
+
+
+@contextmanager
+def marked(root_fd: int, volume_fd: int) -> Iterator[None]:
+    """Keep the mark of a mount that may change the volume; take it off at a proper end.
+
+    The mark is on disk before the body runs, and everything that the body wrote is on disk before it goes;
+    when the body raises, it stays.
+
+    Args:
+        root_fd: the ciphertext directory.
+        volume_fd: the directory of the volume's own files.
+    """
+    if _exists(volume_fd, MOUNTED_NAME):
+        backing.write_small(volume_fd, UNCLEAN_NAME, b"")
+    backing.write_small(volume_fd, MOUNTED_NAME, b"")
+    backing.fsync_directory(volume_fd)
+    yield
+    _sync_filesystem(root_fd)
+    backing.unlink(volume_fd, MOUNTED_NAME)
+    backing.fsync_directory(volume_fd)
+
+
+def was_clean(volume_fd: int) -> bool:
+    """Tell whether every mount before has ended by unmounting."""
+    return not _exists(volume_fd, MOUNTED_NAME) and not _exists(volume_fd, UNCLEAN_NAME)
+
+
+def _request(kind: int) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)
+
+
+def _read_holder(volume_fd: int) -> Holder | None:
+    """Parse the lock file strictly enough that no nonsense is shown to anybody."""
+    try:
+        fields = json.loads(backing.read_small(volume_fd, LOCK_NAME, _MAX_HOLDER_BYTES))
+        return Holder(int(fields["pid"]), str(fields["host"]), str(fields["mountpoint"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _exists(volume_fd: int, name: bytes) -> bool:
+    try:
+        backing.stat(volume_fd, name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync_filesystem(fd: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"syncfs: {os.strerror(number)}")

@@ -1,0 +1,90 @@
+"""Owns the door at which a running mount tells its status: a Unix socket that writes one JSON object.
+
+A socket rather than a file that is rewritten now and then: what it tells is of this moment, an idle mount
+writes nothing, and no answer means that the process hangs. It lies in the runtime directory of whoever mounted,
+named after the mount's device number, which the kernel's table of mounts gives to whoever wants to find it.
+"""
+
+import json
+import os
+import pwd
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+_MODE: Final = 0o600
+_DIRECTORY_MODE: Final = 0o700
+_TIMEOUT_SECONDS: Final = 3.0
+_MAX_BYTES: Final = 64 * 1024
+_BACKLOG: Final = 8
+
+
+def socket_path(owner_uid: int, device: str, environ: Mapping[str, str]) -> Path:
+    """Return where the mount with this device number ("major:minor"), made by this user, is asked.
+
+    Root's are below /run/kmsfs; other users' below their runtime directory or, where the system gives them
+    none, their state directory (XDG Base Directory Specification).
+    """
+    return _directory(owner_uid, environ) / f"{device.replace(':', '-')}.sock"
+
+
+def listen(path: Path) -> socket.socket:
+    """Make the socket, replacing one that a mount with the same device number has left.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        # fchmod before bind(2) gives the name its mode from the first moment (unix(7), Linux).
+        os.fchmod(door.fileno(), _MODE)
+        door.bind(str(path))
+        door.listen(_BACKLOG)
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+async def answer(door: socket.socket, report: Callable[[], Mapping[str, object]]) -> None:
+    """Answer whoever asks, with what `report` returns at that moment, until cancelled."""
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(door))
+
+    async def tell(stream: trio.SocketStream) -> None:
+        with trio.move_on_after(_TIMEOUT_SECONDS):
+            try:
+                await stream.send_all(json.dumps(report()).encode())
+            except trio.BrokenResourceError:
+                return
+
+    await trio.serve_listeners(tell, [listener])
+
+
+def ask(path: Path) -> dict[str, Any] | None:
+    """Return what a mount tells, or None when nobody answers (in time, or to us)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as door:
+        door.settimeout(_TIMEOUT_SECONDS)
+        parts: list[bytes] = []
+        try:
+            door.connect(str(path))
+            while sum(map(len, parts)) < _MAX_BYTES and (part := door.recv(_MAX_BYTES)):
+                parts.append(part)
+            told = json.loads(b"".join(parts))
+        except (OSError, ValueError):
+            return None
+    return told if isinstance(told, dict) else None
+
+
+def _directory(owner_uid: int, environ: Mapping[str, str]) -> Path:
+    if owner_uid == 0:
+        return Path("/run/kmsfs")
+    own = environ.get("XDG_RUNTIME_DIR", "") if owner_uid == os.geteuid() else ""
+    for candidate in (own, f"/run/user/{owner_uid}"):
+        if candidate.startswith("/") and Path(candidate).is_dir():
+            return Path(candidate) / "kmsfs"
+    return Path(pwd.getpwuid(owner_uid).pw_dir) / ".local/state/kmsfs/run"

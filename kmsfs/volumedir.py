@@ -1,0 +1,87 @@
+"""Owns the directory of a volume's own files, `.kmsfs-volume`, and replacing the description in it.
+
+Knows nothing of what a description says.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from kmsfs import backing
+from kmsfs.errors import CorruptVolumeError, VolumeError
+
+DIRECTORY_NAME: Final = b".kmsfs-volume"
+DESCRIPTION_NAME: Final = b"volume.yaml"
+DESCRIPTION_SIZE_MAX: Final = 1 << 20
+
+_NEW_DESCRIPTION_NAME: Final = b"volume.yaml.new"
+
+
+class NotAVolumeError(VolumeError):
+    """There is no kmsfs volume in the directory."""
+
+
+@contextmanager
+def root_directory(path: str) -> Iterator[int]:
+    """Open a ciphertext directory for reading; yields its descriptor.
+
+    Raises:
+        NotAVolumeError: there is no directory.
+        OSError: it cannot be opened.
+    """
+    try:
+        root_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotAVolumeError(f"{path} is not a directory") from None
+    try:
+        yield root_fd
+    finally:
+        os.close(root_fd)
+
+
+@contextmanager
+def volume_directory(root_fd: int) -> Iterator[int]:
+    """Open the directory of the volume's own files; yields an O_PATH descriptor.
+
+    Raises:
+        NotAVolumeError: the ciphertext directory has none.
+        OSError: it cannot be opened.
+    """
+    try:
+        volume_fd = backing.open_directory(root_fd, DIRECTORY_NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        path = Path(f"/proc/self/fd/{root_fd}").readlink()
+        raise NotAVolumeError(f"{path} holds no kmsfs volume") from None
+    try:
+        yield volume_fd
+    finally:
+        os.close(volume_fd)
+
+
+def read_description(volume_fd: int) -> bytes:
+    """Return the volume description as it is stored.
+
+    Raises:
+        CorruptVolumeError: it is missing, or larger than any real one.
+    """
+    try:
+        raw = backing.read_small(volume_fd, DESCRIPTION_NAME, DESCRIPTION_SIZE_MAX + 1)
+    except FileNotFoundError:
+        raise CorruptVolumeError("the volume description is missing") from None
+    if len(raw) > DESCRIPTION_SIZE_MAX:
+        raise CorruptVolumeError("the volume description is larger than any real one")
+    return raw
+
+
+def write_description(volume_fd: int, raw: bytes) -> None:
+    """Replace the volume description: after a crash there is either the old or the new one, whole."""
+    backing.write_small(volume_fd, _NEW_DESCRIPTION_NAME, raw)
+    new_fd = backing.open_file(volume_fd, _NEW_DESCRIPTION_NAME, os.O_RDONLY)
+    try:
+        backing.fsync(new_fd, data_only=False)
+    finally:
+        os.close(new_fd)
+    backing.rename(volume_fd, _NEW_DESCRIPTION_NAME, volume_fd, DESCRIPTION_NAME)
+    backing.fsync_directory(volume_fd)
