@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SERVER = b"kms-agent"
+_VERSIONS = frozenset({b"1.0", b"1.1"})
 # How long, and how much, an unwanted request is still read so that its sender sees the refusal
 # instead of a reset.
 _LINGER_SECONDS = 2
@@ -236,6 +237,8 @@ class _Conversation:
         raise _RefusedError(408, f"the request was not complete within {self._limits.request_seconds:g} s")
 
     def _check_head(self, head: h11.Request) -> None:
+        if head.http_version not in _VERSIONS:
+            raise _RefusedError(505, "speak HTTP/1.1")
         size_bytes = len(head.target)
         for name, value in head.headers:
             size_bytes += len(name) + len(value)
