@@ -38,7 +38,7 @@ def disable(key: Key) -> Key:
 
 
 def is_enabled(key: Key) -> bool:
-    """Whether GetKeyRotationStatus calls rotation enabled: not while deletion is pending, whatever was set."""
+    """Whether rotation counts as enabled: not while deletion is pending, whatever was set."""
     return key.rotation_period_days is not None and key.key_state not in _PENDING_DELETION
 
 
@@ -70,8 +70,8 @@ def require_on_demand(key: Key, now: float) -> None:
 def rotate(key: Key, material_id: str, rotation_type: RotationType, now: float) -> Key:
     """Make another material current.
 
-    An automatic rotation is followed by the next one period after it was due, or, when it comes more than a
-    period late, one period from now. On-demand rotations are counted and leave the schedule alone.
+    An automatic rotation is followed by the next one a period after it was due, or, if that has passed too,
+    a period from now. On-demand rotations are counted and leave the schedule alone.
     """
     if rotation_type is RotationType.ON_DEMAND:
         count = key.on_demand_rotation_count + 1

@@ -1,0 +1,134 @@
+"""Owns one audit record while its request runs, and its CloudTrail shape. Knows nothing of files or chains.
+
+Shape: CloudTrail record contents, version 1.11 (docs.aws.amazon.com/awscloudtrail, "CloudTrail record
+contents").
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from agent.audit.parameters import request_parameters
+from agent.keys.principal import Principal
+
+EVENT_VERSION: Final = "1.11"
+_WRITES: Final = (
+    "Cancel",
+    "Connect",
+    "Create",
+    "Delete",
+    "Disable",
+    "Disconnect",
+    "Enable",
+    "Import",
+    "Put",
+    "Replicate",
+    "Retire",
+    "Revoke",
+    "Rotate",
+    "Schedule",
+    "Tag",
+    "Untag",
+    "Update",
+)
+
+
+@dataclass(slots=True)
+class AuditEntry:
+    """What will be recorded of one request; whoever handles it fills in what it finds out.
+
+    Attributes:
+        principal: the caller; None for what the service does by itself.
+        event_name: the operation, in AWS's spelling.
+        event_time: seconds since the epoch.
+        source: where the request came from, CloudTrail's `sourceIPAddress`.
+        resources: ARNs of the keys concerned.
+        response_elements: what a write answered, never with secrets.
+        additional_event_data: more about the event, such as `keyMaterialId`.
+        service_event_details: what the service did, when there is no caller.
+    """
+
+    principal: Principal | None
+    event_name: str
+    request_id: str
+    event_id: str
+    event_time: float
+    source: str
+    region: str
+    account_id: str
+    user_agent: str | None = None
+    request_parameters: dict[str, object] | None = None
+    response_elements: dict[str, object] | None = None
+    additional_event_data: dict[str, object] | None = None
+    service_event_details: dict[str, object] | None = None
+    resources: list[str] = field(default_factory=list)
+    error_code: str | None = None
+    error_message: str | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the operation changes nothing."""
+        return not self.event_name.startswith(_WRITES)
+
+    def set_request(self, request: object) -> None:
+        """Record the parameters of a request shape that may be recorded."""
+        self.request_parameters = request_parameters(request)
+
+    def add_resource(self, key_arn: str) -> None:
+        """Record a key that the request concerns, once."""
+        if key_arn not in self.resources:
+            self.resources.append(key_arn)
+
+    def to_record(self) -> dict[str, object]:
+        """Return the record in CloudTrail's shape; absent optional members are left out."""
+        service_event = self.principal is None
+        record: dict[str, object] = {
+            "eventVersion": EVENT_VERSION,
+            "userIdentity": _user_identity(self.principal, self.account_id),
+            "eventTime": datetime.fromtimestamp(self.event_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventSource": "kms.amazonaws.com",
+            "eventName": self.event_name,
+            "awsRegion": self.region,
+            "sourceIPAddress": self.source,
+            "userAgent": self.user_agent,
+            "errorCode": self.error_code,
+            "errorMessage": self.error_message,
+        }
+        record = {name: value for name, value in record.items() if value is not None}
+        record["requestParameters"] = self.request_parameters
+        record["responseElements"] = self.response_elements
+        if self.additional_event_data is not None:
+            record["additionalEventData"] = self.additional_event_data
+        record |= {
+            "requestID": self.request_id,
+            "eventID": self.event_id,
+            "readOnly": self.read_only,
+            "resources": [_resource(arn) for arn in self.resources],
+            "eventType": "AwsServiceEvent" if service_event else "AwsApiCall",
+            "managementEvent": True,
+            "recipientAccountId": self.account_id,
+        }
+        if self.service_event_details is not None:
+            record["serviceEventDetails"] = self.service_event_details
+        record["eventCategory"] = "Management"
+        return record
+
+
+def _user_identity(principal: Principal | None, account_id: str) -> dict[str, object]:
+    if principal is None:
+        return {"accountId": account_id, "invokedBy": "AWS Internal"}
+    kind = "Root" if principal.is_account_root else "IAMUser"
+    identity: dict[str, object] = {
+        "type": kind,
+        "principalId": principal.principal_id,
+        "arn": principal.arn,
+        "accountId": principal.account_id,
+    }
+    if not principal.is_account_root:
+        identity["userName"] = principal.arn.rpartition("/")[2]
+    return identity
+
+
+def _resource(arn: str) -> dict[str, object]:
+    account_id = arn.split(":", 5)[4]
+    return {"accountId": account_id, "type": "AWS::KMS::Key", "ARN": arn}
