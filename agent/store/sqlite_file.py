@@ -93,7 +93,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OperationalError as error:
         if "locked" in str(error.orig):
-            raise StoreInUseError(f"{path} is in use by another kms-agent; stop that one first.") from error
+            raise StoreInUseError(f"{path} is in use by another kms-agent; stop it first.") from error
         raise StoreUnavailableError(f"{path} cannot be opened: {error.orig}.") from error
     except DatabaseError as error:
         raise StoreCorruptError(f"{path} is damaged: {error.orig}. {_RESTORE}") from error
