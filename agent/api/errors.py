@@ -265,6 +265,10 @@ class MissingAuthenticationTokenException(CommonError):
     """The request is not signed."""
 
 
+class NotAuthorizedException(CommonError):
+    """The name is reserved to the service."""
+
+
 class SerializationException(CommonError):
     """The body of the request is not JSON, or a value in it is of the wrong type."""
 
@@ -341,6 +345,7 @@ _COMMON: Final = (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
+    NotAuthorizedException,
     SerializationException,
     ThrottlingException,
     UnknownOperationException,

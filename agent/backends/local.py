@@ -1,0 +1,79 @@
+"""Owns cryptography with key material that this agent holds itself. Knows nothing of states or callers."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from agent.api.enums import RotationType
+from agent.api.errors import IncorrectKeyException
+from agent.crypto import blob as blobs
+from agent.crypto import context as contexts
+from agent.keys.key import Key, KeyMaterial
+from agent.seal.barrier import Barrier
+from agent.store.protocol import Store
+
+_MATERIAL_SIZE: Final = 32
+_MATERIAL_ID_SIZE: Final = 32
+
+Context = Mapping[str, str]
+
+
+def new_material(
+    barrier: Barrier,
+    key_id: str,
+    *,
+    region: str,
+    generation: int,
+    rotation_type: RotationType | None,
+    now: float,
+) -> KeyMaterial:
+    """Return fresh symmetric key material, already wrapped."""
+    material_id = secrets.token_hex(_MATERIAL_ID_SIZE)
+    return KeyMaterial(
+        material_id=material_id,
+        key_id=key_id,
+        region=region,
+        generation=generation,
+        creation_date=now,
+        rotation_type=rotation_type,
+        wrapped=barrier.wrap_material(material_id, key_id, secrets.token_bytes(_MATERIAL_SIZE)),
+    )
+
+
+def encrypt(store: Store, barrier: Barrier, key: Key, plaintext: bytes, context: Context | None) -> bytes:
+    """Return a CiphertextBlob under the key's current material."""
+    material = store.material(key.current_material_id)
+    if material is None:
+        raise AssertionError(f"{key.arn} has lost its current material")
+    return blobs.seal(
+        material.material_id, barrier.unwrap_material(material), plaintext, contexts.encode(context or {})
+    )
+
+
+def decrypt(
+    store: Store, barrier: Barrier, key: Key, blob: bytes, context: Context | None
+) -> tuple[bytes, str]:
+    """Return the plaintext of a CiphertextBlob, and the id of the material that it names.
+
+    Raises:
+        InvalidCiphertextException: damaged, or another encryption context; nothing tells which.
+        IncorrectKeyException: the blob is another key's.
+    """
+    parsed = blobs.parse(blob)
+    material = store.material(parsed.material_id)
+    if material is None or (material.region, material.key_id) != (key.region, key.key_id):
+        raise IncorrectKeyException(
+            "The key ID in the request does not identify a CMK that can perform this operation."
+        )
+    plaintext = blobs.open(parsed, barrier.unwrap_material(material), contexts.encode(context or {}))
+    return plaintext, material.material_id
+
+
+def key_of(store: Store, region: str, blob: bytes) -> Key | None:
+    """Return the key that a CiphertextBlob names, unauthenticated; None if it is gone or of another Region.
+
+    Raises:
+        InvalidCiphertextException: not a CiphertextBlob.
+    """
+    material = store.material(blobs.parse(blob).material_id)
+    return None if material is None else store.key(region, material.key_id)

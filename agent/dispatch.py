@@ -1,0 +1,95 @@
+"""Owns the pipeline of every request: decode, check, find, authorize, run, record, answer.
+
+An answer exists only once its audit entry is durable, refusals included. Knows nothing of sockets.
+"""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from agent import authz
+from agent.api import codec
+from agent.api.errors import KMSInternalException, ServiceError, UnknownOperationException
+from agent.api.shapes.base import Shape
+from agent.audit.entry import AuditEntry
+from agent.audit.errors import AuditUnavailableError
+from agent.audit.log import AuditLog
+from agent.keys.principal import Principal
+from agent.operations import managed
+from agent.operations.kms import Kms
+from agent.operations.table import HANDLERS, Handler
+from agent.operations.targets import Target
+from agent.seal.errors import UnwrapError
+from agent.store.errors import StoreError
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+async def handle(
+    kms: Kms, audit: AuditLog, principal: Principal, name: str, body: bytes, request_id: str, source: str
+) -> bytes:
+    """Carry out one request and return the body of its answer.
+
+    Args:
+        kms: what the request works on.
+        audit: where it is recorded.
+        principal: who is calling.
+        name: the operation's name, without the service prefix.
+        body: the request, AWS JSON 1.1.
+        request_id: as the caller will be told.
+        source: where the request came from, for the record.
+
+    Raises:
+        ServiceError: the answer is this error; any other exception has become KMSInternalException.
+    """
+    handler = HANDLERS.get(name)
+    if handler is None:
+        raise UnknownOperationException(f"This version has no operation {name[:64]!r}.")
+    try:
+        async with audit.entry(principal, name, request_id, source) as entry:
+            request = codec.decode_request(handler.operation, body)
+            entry.set_request(request)
+            handler.check(request)
+            targets = handler.targets(request)
+            await _make_managed_key(kms, audit, principal, targets)
+            keys = authz.authorize(kms, principal, targets, entry)
+            if handler.mutates:
+                response = await trio.to_thread.run_sync(handler.run, kms, principal, keys, request)
+                _record_change(entry, handler, response)
+            else:
+                response = handler.run(kms, principal, keys, request)
+            return codec.encode_response(response)
+    except ServiceError:
+        raise
+    except (AuditUnavailableError, StoreError, UnwrapError) as error:
+        _LOG.error("%s %s: %s", name, request_id, error)
+        raise KMSInternalException(str(error)) from error
+    except Exception as error:
+        _LOG.exception("%s %s failed", name, request_id)
+        raise KMSInternalException(
+            f"The request failed inside the service; its log has more under request ID {request_id}."
+        ) from error
+
+
+async def _make_managed_key(
+    kms: Kms, audit: AuditLog, principal: Principal, targets: Sequence[Target]
+) -> None:
+    """Make the AWS managed key that a request names first; recorded as the service's own deed."""
+    for target in targets:
+        name = managed.missing(kms, target)
+        if name is not None:
+            authz.require_managed(kms, principal, target, name)
+            async with audit.entry(None, "CreateKey", str(uuid.uuid4()), "AWS Internal") as entry:
+                key = await trio.to_thread.run_sync(managed.create, kms, name)
+                entry.add_resource(key.arn)
+                entry.service_event_details = {"keyId": key.key_id, "aliasName": name}
+
+
+def _record_change(entry: AuditEntry, handler: Handler, response: Shape) -> None:
+    if handler.created is not None:
+        entry.add_resource(handler.created(response))
+    if entry.resources:
+        entry.response_elements = {"keyId": entry.resources[0]}

@@ -1,0 +1,173 @@
+"""Owns the operations on existing keys: description, listing, state, deletion."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from agent.api.enums import (
+    CustomerMasterKeySpec,
+    EncryptionAlgorithmSpec,
+    KeySpec,
+    KeyState,
+    ResourceOwner,
+)
+from agent.api.errors import ValidationException
+from agent.api.shapes.base import Empty
+from agent.api.shapes.keys import (
+    CancelKeyDeletionRequest,
+    CancelKeyDeletionResponse,
+    DescribeKeyRequest,
+    DescribeKeyResponse,
+    DisableKeyRequest,
+    EnableKeyRequest,
+    KeyListEntry,
+    KeyMetadata,
+    ListKeysRequest,
+    ListKeysResponse,
+    ScheduleKeyDeletionRequest,
+    ScheduleKeyDeletionResponse,
+    UpdateKeyDescriptionRequest,
+)
+from agent.keys.key import Key
+from agent.keys.states import require_state
+from agent.operations.kms import Caller, Keys, Kms
+from agent.operations.pages import page
+from agent.operations.targets import present
+
+_LIST_LIMIT: Final = 100
+_DEFAULT_WINDOW_DAYS: Final = 30
+_MIN_WINDOW_DAYS: Final = 7
+_MAX_WINDOW_DAYS: Final = 30
+_DAY_SECONDS: Final = 86_400
+
+_ENCRYPTION_ALGORITHMS: Final[Mapping[KeySpec, tuple[EncryptionAlgorithmSpec, ...]]] = {
+    KeySpec.SYMMETRIC_DEFAULT: (EncryptionAlgorithmSpec.SYMMETRIC_DEFAULT,),
+}
+_OLD_SPECS: Final[frozenset[str]] = frozenset(CustomerMasterKeySpec)
+
+
+def metadata(key: Key) -> KeyMetadata:
+    """Return what CreateKey and DescribeKey tell about a key."""
+    return KeyMetadata(
+        aws_account_id=key.account_id,
+        key_id=key.key_id,
+        arn=key.arn,
+        creation_date=key.creation_date,
+        enabled=key.key_state is KeyState.ENABLED,
+        description=key.description,
+        key_usage=key.key_usage,
+        key_state=key.key_state,
+        deletion_date=key.deletion_date,
+        origin=key.origin,
+        key_manager=key.key_manager,
+        customer_master_key_spec=(
+            CustomerMasterKeySpec(key.key_spec) if key.key_spec in _OLD_SPECS else None
+        ),
+        key_spec=key.key_spec,
+        encryption_algorithms=_ENCRYPTION_ALGORITHMS.get(key.key_spec),
+        multi_region=key.multi_region,
+        current_key_material_id=key.current_material_id,
+    )
+
+
+def describe_key(_kms: Kms, _caller: Caller, keys: Keys, _request: DescribeKeyRequest) -> DescribeKeyResponse:
+    """Return a key's metadata."""
+    (key,) = keys
+    return DescribeKeyResponse(key_metadata=metadata(key))
+
+
+def list_keys(kms: Kms, _caller: Caller, _keys: Keys, request: ListKeysRequest) -> ListKeysResponse:
+    """Return a page of the account's keys, by key id. Other accounts share none with it."""
+    owners = sorted(set(request.resource_owners or (ResourceOwner.SELF,)))
+    chosen, marker = page(
+        kms.store.keys(kms.region) if ResourceOwner.SELF in owners else (),
+        lambda key: key.key_id,
+        request.limit or _LIST_LIMIT,
+        request.marker,
+        f"ListKeys {' '.join(owners)}",
+    )
+    entries = tuple(KeyListEntry(key_id=key.key_id, key_arn=key.arn) for key in chosen)
+    return ListKeysResponse(keys=entries, next_marker=marker, truncated=marker is not None)
+
+
+def enable_key(kms: Kms, _caller: Caller, keys: Keys, _request: EnableKeyRequest) -> Empty:
+    """Allow the key to be used again."""
+    change(kms, keys[0], "EnableKey", lambda key: replace(key, key_state=KeyState.ENABLED))
+    return Empty()
+
+
+def disable_key(kms: Kms, _caller: Caller, keys: Keys, _request: DisableKeyRequest) -> Empty:
+    """Forbid every use of the key until it is enabled."""
+    change(kms, keys[0], "DisableKey", lambda key: replace(key, key_state=KeyState.DISABLED))
+    return Empty()
+
+
+def update_key_description(
+    kms: Kms, _caller: Caller, keys: Keys, request: UpdateKeyDescriptionRequest
+) -> Empty:
+    """Replace the key's description."""
+    change(kms, keys[0], "UpdateKeyDescription", lambda key: replace(key, description=request.description))
+    return Empty()
+
+
+def check_schedule_key_deletion(request: ScheduleKeyDeletionRequest) -> None:
+    """Refuse windows that AWS's guide forbids though its model allows them."""
+    days = request.pending_window_in_days
+    if days is None or _MIN_WINDOW_DAYS <= days <= _MAX_WINDOW_DAYS:
+        return
+    bound = f"greater than or equal to {_MIN_WINDOW_DAYS}"
+    if days > _MAX_WINDOW_DAYS:
+        bound = f"less than or equal to {_MAX_WINDOW_DAYS}"
+    raise ValidationException(
+        f"1 validation error detected: Value '{days}' at 'pendingWindowInDays' failed to satisfy "
+        f"constraint: Member must have value {bound}"
+    )
+
+
+def schedule_key_deletion(
+    kms: Kms, _caller: Caller, keys: Keys, request: ScheduleKeyDeletionRequest
+) -> ScheduleKeyDeletionResponse:
+    """Make the key unusable at once, and have it deleted when the waiting period ends."""
+    days = request.pending_window_in_days or _DEFAULT_WINDOW_DAYS
+    deletion_date = kms.now() + days * _DAY_SECONDS
+    key = change(
+        kms,
+        keys[0],
+        "ScheduleKeyDeletion",
+        lambda key: replace(
+            key,
+            key_state=KeyState.PENDING_DELETION,
+            deletion_date=deletion_date,
+            pending_window_days=days,
+        ),
+    )
+    return ScheduleKeyDeletionResponse(
+        key_id=key.arn,
+        deletion_date=deletion_date,
+        key_state=key.key_state,
+        pending_window_in_days=days,
+    )
+
+
+def cancel_key_deletion(
+    kms: Kms, _caller: Caller, keys: Keys, _request: CancelKeyDeletionRequest
+) -> CancelKeyDeletionResponse:
+    """Keep the key after all; it is disabled until someone enables it."""
+    key = change(
+        kms,
+        keys[0],
+        "CancelKeyDeletion",
+        lambda key: replace(key, key_state=KeyState.DISABLED, deletion_date=None, pending_window_days=None),
+    )
+    return CancelKeyDeletionResponse(key_id=key.arn)
+
+
+def change(kms: Kms, key: Key, operation_name: str, edit: Callable[[Key], Key]) -> Key:
+    """Change a key in one transaction, if its state then allows the operation; return what it has become."""
+    with kms.store.write() as transaction:
+        key = present(kms, key)
+        require_state(key, operation_name)
+        changed = edit(key)
+        if changed != key:
+            transaction.put_key(changed)
+    return changed

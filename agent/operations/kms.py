@@ -1,0 +1,39 @@
+"""Owns what every operation works with. Knows nothing of callers or requests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.api import arn as arns
+from agent.keys.key import Key
+from agent.keys.principal import Principal
+from agent.seal.barrier import Barrier
+from agent.store.protocol import Store
+
+Caller = Principal
+Keys = tuple[Key, ...]
+"""The keys that a request's targets resolved to, in the targets' order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kms:
+    """One account's keys in one Region.
+
+    Attributes:
+        now: the clock, in seconds since the epoch.
+        owner_uid: the uid that the agent runs as.
+    """
+
+    store: Store
+    barrier: Barrier
+    region: str
+    account_id: str
+    now: Callable[[], float]
+    owner_uid: int
+
+    def key_arn(self, key_id: str) -> str:
+        """Return the ARN of one of this account's keys."""
+        return arns.key_arn(self.region, self.account_id, key_id)
+
+    def alias_arn(self, name: str) -> str:
+        """Return the ARN of one of this account's aliases; `name` includes its "alias/" prefix."""
+        return arns.alias_arn(self.region, self.account_id, name)
