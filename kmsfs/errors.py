@@ -1,4 +1,4 @@
-"""Owns the filesystem's errors and the one table from them to errno. Knows nothing of FUSE or of who prints them."""
+"""Owns the filesystem's errors and the errno of each. Knows nothing of FUSE or of who prints them."""
 
 import errno
 

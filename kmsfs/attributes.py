@@ -1,0 +1,171 @@
+"""Owns getattr, setattr and statfs: attributes by inode, open or not. Knows nothing of FUSE's types.
+
+Raises OSError with POSIX's errno, and what opening a file raises where its size is set.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import stat_result
+
+from kmsfs import backing
+from kmsfs.directories import Directories
+from kmsfs.entries import Entry, plain_size
+from kmsfs.file import File
+from kmsfs.files import Files
+from kmsfs.geometry import Geometry
+from kmsfs.inodes import Inodes, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What setattr changes; None leaves a value as it is.
+
+    Attributes:
+        mode: permission bits.
+        uid, gid: owner.
+        size: bytes; regular files only.
+        atime_ns, mtime_ns: nanoseconds since the epoch.
+    """
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    atime_ns: int | None = None
+    mtime_ns: int | None = None
+
+
+class Attributes:
+    """Attributes of the inodes of one mount.
+
+    Args:
+        inodes: what the kernel knows.
+        directories: places.
+        files: open files.
+        geometry: of the volume's files.
+    """
+
+    def __init__(self, inodes: Inodes, directories: Directories, files: Files, geometry: Geometry) -> None:
+        self._inodes = inodes
+        self._directories = directories
+        self._files = files
+        self._geometry = geometry
+
+    def getattr(self, nodeid: int) -> Entry:
+        """Describe an inode.
+
+        Raises:
+            OSError: ESTALE, if something else stands in its place.
+        """
+        node = self._inodes[nodeid]
+        status = self._status(node)
+        return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
+
+    def setattr(self, nodeid: int, changes: Changes) -> Entry:
+        """Change attributes: size, owner, mode, times in this order, so that each stays as it is set."""
+        node = self._inodes[nodeid]
+        if changes.size is not None:
+            self.truncate(node, changes.size)
+        file = self._files.get(node.inode)
+        if file is not None:
+            # A header written later would change the times that are set now.
+            file.settle()
+        with self._reference(node, file) as fd:
+            if changes.uid is not None or changes.gid is not None:
+                uid = -1 if changes.uid is None else changes.uid
+                backing.chown(fd, uid, -1 if changes.gid is None else changes.gid)
+            if changes.mode is not None:
+                backing.chmod(fd, stat.S_IMODE(changes.mode))
+            if changes.atime_ns is not None or changes.mtime_ns is not None:
+                self._set_times(node, fd, changes)
+            status = os.fstat(fd)
+        return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
+
+    def open_file(self, node: Node, *, writable: bool) -> File:
+        """Open the regular file behind a node; counts as one open.
+
+        The store's file is opened for reading and writing wherever its mode allows it: the kernel's
+        writeback reads around what a program only writes.
+
+        Raises:
+            OSError: EACCES, EROFS, EIO where something else stands in its place.
+        """
+        file = self._files.acquire(node.inode)
+        if file is not None and writable and not file.chunks.is_writable:
+            file.chunks.replace_fd(self._open_fd(node, writable=True))
+        if file is None:
+            file = self._files.open(self._open_fd(node, writable=writable), node.inode)
+        return file
+
+    def truncate(self, node: Node, size: int) -> None:
+        """Set the size of a regular file, open or not.
+
+        Raises:
+            OSError: EINVAL, EFBIG.
+        """
+        if size < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        file = self.open_file(node, writable=True)
+        try:
+            file.truncate(size)
+        finally:
+            self._files.release(node.inode)
+
+    def place_fd(self, node: Node) -> int:
+        """Return a new O_PATH descriptor of a node, verified to be the inode that the kernel means."""
+        if node.fd >= 0:
+            return os.dup(node.fd)
+        if node.parent is None:
+            return backing.open_directory(self._directories.dirfd(self._inodes.root), b".")
+        fd = backing.open_path(self._directories.dirfd(node.parent), node.stored)
+        if os.fstat(fd).st_ino != node.inode:
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return fd
+
+    def _open_fd(self, node: Node, *, writable: bool) -> int:
+        if node.fd >= 0:
+            return backing.reopen_regular(node.fd, writable=writable)
+        if node.parent is None:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return backing.open_regular(self._directories.dirfd(node.parent), node.stored, writable=writable)
+
+    def _status(self, node: Node) -> stat_result:
+        file = self._files.get(node.inode)
+        if file is not None:
+            return os.fstat(file.chunks.fd)
+        if node.fd >= 0:
+            return os.fstat(node.fd)
+        if node.parent is None:
+            return os.fstat(self._directories.dirfd(self._inodes.root))
+        status = backing.stat(self._directories.dirfd(node.parent), node.stored)
+        if status.st_ino != node.inode:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return status
+
+    @contextmanager
+    def _reference(self, node: Node, file: File | None) -> Iterator[int]:
+        """Yield a descriptor of a node for the time of one call."""
+        if file is not None:
+            yield file.chunks.fd
+            return
+        fd = self.place_fd(node)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _set_times(self, node: Node, fd: int, changes: Changes) -> None:
+        status = os.fstat(fd)
+        times = (
+            status.st_atime_ns if changes.atime_ns is None else changes.atime_ns,
+            status.st_mtime_ns if changes.mtime_ns is None else changes.mtime_ns,
+        )
+        if stat.S_ISLNK(status.st_mode) and node.fd < 0 and node.parent is not None:
+            backing.utimens(self._directories.dirfd(node.parent), node.stored, times)
+        else:
+            backing.utimens_fd(fd, times)

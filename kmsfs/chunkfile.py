@@ -1,0 +1,233 @@
+"""Owns one backing file as header and chunks: whole-chunk runs in, whole-chunk runs out, size sealed.
+
+Knows nothing of partial chunks, of names or of who has the file open. What it raises: CorruptHeaderError,
+CorruptFileError, KeyUnavailableError, OSError from the store.
+"""
+
+import os
+from dataclasses import replace
+
+from kmsfs import backing, header, xaes
+from kmsfs.chunks import ChunkCodec, ChunkError
+from kmsfs.errors import CorruptFileError
+from kmsfs.geometry import RECORD_OVERHEAD, Geometry
+from kmsfs.header import FileKeys, Flags, SealedBlock
+
+
+class Scratch:
+    """The buffers that every read and write of one mount goes through, one request at a time.
+
+    What a read returns lies in `plain` until the next request: a handler answers before it awaits anything.
+    """
+
+    __slots__ = ("plain", "raw")
+
+    def __init__(self) -> None:
+        self.plain = memoryview(bytearray(1 << 20))
+        self.raw = memoryview(bytearray((1 << 20) + RECORD_OVERHEAD * 258))
+
+    def reserve(self, plain_bytes: int, raw_bytes: int) -> None:
+        """Make room; buffers only grow, to the largest request seen."""
+        if len(self.plain) < plain_bytes:
+            self.plain = memoryview(bytearray(plain_bytes))
+        if len(self.raw) < raw_bytes:
+            self.raw = memoryview(bytearray(raw_bytes))
+
+
+class ChunkFile:
+    """One backing file.
+
+    Args:
+        fd: descriptor of it; closed by `close`.
+        inode: its inode number, for messages.
+        keys: its keys.
+        block: what its header seals; for a new file, that of an empty one.
+        on_disk: False for a new file whose header is still to be written, with its first chunk or at close.
+        scratch: the mount's buffers.
+        session: the session that its header was read in; most chunks of a small file share it.
+    """
+
+    __slots__ = ("_block", "_codec", "_keys", "_on_disk", "_scratch", "fd", "geometry", "inode")
+
+    def __init__(
+        self,
+        fd: int,
+        inode: int,
+        keys: FileKeys,
+        block: SealedBlock,
+        scratch: Scratch,
+        session: xaes.Session | None = None,
+        *,
+        on_disk: bool,
+    ) -> None:
+        self.fd = fd
+        self.inode = inode
+        self.geometry = Geometry(keys.header_size, keys.chunk_shift)
+        self._keys = keys
+        self._block = block
+        self._codec = ChunkCodec(keys.content_key, keys.file_id, 1 << keys.chunk_shift)
+        if session is not None:
+            self._codec.remember(session)
+        self._on_disk = on_disk
+        self._scratch = scratch
+
+    @property
+    def size(self) -> int:
+        """Plaintext size in bytes, as sealed."""
+        return self._block.size
+
+    @property
+    def file_id(self) -> bytes:
+        """The 16-byte id that extended attributes are bound to."""
+        return self._keys.file_id
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the descriptor was opened for writing."""
+        return backing.is_writable(self.fd)
+
+    def replace_fd(self, fd: int) -> None:
+        """Go on with another opening of the same inode.
+
+        The number stays: a worker thread may be about to sync or read it.
+        """
+        os.dup2(fd, self.fd, inheritable=False)
+        os.close(fd)
+
+    @property
+    def backing_size(self) -> int:
+        """The backing size that agrees with `size`."""
+        return self.geometry.backing_size(self._block.size)
+
+    def extent(self, first_index: int, chunk_count: int) -> tuple[int, int]:
+        """Return backing offset and length of a run of chunks, cut at the end of the file."""
+        start = self.geometry.backing_offset(first_index)
+        end = min(self.geometry.backing_offset(first_index + chunk_count), self.backing_size)
+        return start, max(end - start, 0)
+
+    def read_run(self, first_index: int, chunk_count: int, *, cached_only: bool = False) -> memoryview:
+        """Return the plaintext of a run of chunks, in the scratch buffer, cut at the end of the file.
+
+        Raises:
+            BlockingIOError: `cached_only` is set and the store would have to be waited for.
+            CorruptFileError: a chunk does not authenticate, or the file ends too early.
+        """
+        start, length = self.extent(first_index, chunk_count)
+        self._scratch.reserve(chunk_count << self.geometry.chunk_shift, length)
+        raw = self._scratch.raw[:length]
+        if cached_only:
+            if backing.pread_cached(self.fd, raw, start) != length:
+                raise BlockingIOError
+        elif (count := backing.pread_into(self.fd, [raw], start)) != length:
+            raise CorruptFileError(self.inode, first_index + count // self.geometry.record_size, "truncated")
+        sparse = Flags.SPARSE in self._block.flags
+        try:
+            count = self._codec.open(first_index, raw, self._scratch.plain, sparse=sparse)
+        except ChunkError as error:
+            raise CorruptFileError(self.inode, error.chunk_index, "does not authenticate") from error
+        return self._scratch.plain[:count]
+
+    def authenticates(self, chunk_index: int, length: int) -> bool:
+        """Say whether the store holds a good record of `length` plaintext bytes for a chunk (for repair)."""
+        raw = memoryview(bytearray(length + RECORD_OVERHEAD))
+        if backing.pread_into(self.fd, [raw], self.geometry.backing_offset(chunk_index)) != len(raw):
+            return False
+        sparse = Flags.SPARSE in self._block.flags
+        try:
+            self._codec.open(chunk_index, raw, memoryview(bytearray(length)), sparse=sparse)
+        except ChunkError:
+            return False
+        return True
+
+    def write_run(self, first_index: int, plain: memoryview, new_size: int) -> None:
+        """Write consecutive chunks, and the size where it grows: data first, header after it.
+
+        At the start of a file both go in one write. A failed write leaves the file as long as it was, and
+        readable.
+
+        Raises:
+            OSError: what the store said.
+        """
+        count = self.geometry.chunk_count(len(plain))
+        self._scratch.reserve(0, len(plain) + count * RECORD_OVERHEAD)
+        raw = self._scratch.raw[: self._codec.seal(first_index, plain, self._scratch.raw)]
+        offset = self.geometry.backing_offset(first_index)
+        grown = new_size > self._block.size or not self._on_disk
+        block = replace(self._block, size=new_size) if grown else self._block
+        together = grown and first_index == 0
+        try:
+            if together:
+                backing.pwrite_all(self.fd, [self._sealed(block), raw], 0)
+            else:
+                backing.pwrite_all(self.fd, [raw], offset)
+        except backing.ShortWriteError as error:
+            self._undo(first_index, plain, error.written - (offset if together else 0))
+            raise
+        if grown and not together:
+            backing.pwrite_all(self.fd, [self._sealed(block)], 0)
+        self._block = block
+        self._on_disk = True
+
+    def set_size(self, size: int) -> None:
+        """Seal a smaller size; the chunk that is cut and `fit` come after it."""
+        self._reseal(replace(self._block, size=size))
+
+    def extend(self, size: int) -> None:
+        """Grow to `size` with a hole after whole chunks: backing file first, then the header."""
+        old = self.backing_size
+        backing.truncate(self.fd, self.geometry.backing_size(size))
+        try:
+            self._reseal(replace(self._block, size=size, flags=self._block.flags | Flags.SPARSE))
+        except OSError:
+            backing.truncate(self.fd, old if self._on_disk else 0)
+            raise
+
+    def repair(self, size: int, *, in_memory: bool) -> None:
+        """Take `size` for the truth after a crash; on a read-only mount without writing it."""
+        if in_memory:
+            self._block = replace(self._block, size=size)
+            return
+        self._reseal(replace(self._block, size=size))
+        self.fit()
+
+    def fit(self) -> None:
+        """Cut or extend the backing file to what the sealed size says."""
+        backing.truncate(self.fd, self.backing_size)
+
+    def settle(self) -> None:
+        """Write the header of a file that has none yet."""
+        if not self._on_disk:
+            self._reseal(self._block)
+
+    def close(self) -> None:
+        """Close the descriptor; `settle` comes first."""
+        os.close(self.fd)
+
+    def _reseal(self, block: SealedBlock) -> None:
+        backing.pwrite_all(self.fd, [self._sealed(block)], 0)
+        self._block = block
+        self._on_disk = True
+
+    def _sealed(self, block: SealedBlock) -> bytes:
+        return header.seal(self._keys, self._codec.session(), block)
+
+    def _undo(self, first_index: int, plain: memoryview, written: int) -> None:
+        """After a failed write: old length, whole last chunk, header in agreement."""
+        if not self._on_disk:
+            backing.truncate(self.fd, 0)
+            return
+        size, shift = self._block.size, self.geometry.chunk_shift
+        torn = first_index + max(written, 0) // self.geometry.record_size
+        last = size >> shift
+        if torn < self.geometry.chunk_count(size) and torn != last and Flags.SPARSE in self._block.flags:
+            # A hole that was being filled: what is there of the record goes back to zeros.
+            rest = max(written, 0) % self.geometry.record_size
+            backing.pwrite_all(self.fd, [bytes(rest)], self.geometry.backing_offset(torn))
+        start = (last - first_index) << shift
+        if 0 <= start < len(plain) and size & (self.geometry.chunk_size - 1):
+            old = plain[start : start + self.geometry.chunk_length(last, size)]
+            raw = memoryview(bytearray(len(old) + RECORD_OVERHEAD))
+            self._codec.seal(last, old, raw)
+            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
+        backing.pwrite_all(self.fd, [self._sealed(self._block)], 0)
+        self.fit()

@@ -1,0 +1,96 @@
+"""Composition of the filesystem core for one mount: which part gets which. Knows nothing of FUSE's types."""
+
+import errno
+import os
+
+from kmsfs import header
+from kmsfs.attributes import Attributes
+from kmsfs.directories import Directories
+from kmsfs.entries import Entry
+from kmsfs.file import File
+from kmsfs.files import Files
+from kmsfs.geometry import Geometry
+from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
+from kmsfs.listing import Listing
+from kmsfs.openvolume import OpenVolume
+from kmsfs.renaming import Renaming
+from kmsfs.tree import Owner, Tree
+from kmsfs.waiting import Waiting
+from kmsfs.xattrs import Xattrs
+
+
+class Core:
+    """The parts of one mounted volume.
+
+    Args:
+        volume: the volume, its keys in hand.
+    """
+
+    def __init__(self, volume: OpenVolume) -> None:
+        device = os.fstat(volume.root_fd).st_dev
+        geometry = Geometry(header.HEADER_UNIT, volume.description.parameters.chunk_shift)
+        root = Directory(ROOT_INODE, None, b"")
+        self.volume = volume
+        self.inodes = Inodes(root)
+        self.files = Files(volume)
+        self.directories = Directories(volume, device)
+        self.tree = Tree(self.inodes, self.directories, self.files, volume.records, geometry, device)
+        self.renaming = Renaming(self.inodes, self.directories, self.tree, volume.records)
+        self.attributes = Attributes(self.inodes, self.directories, self.files, geometry)
+        self.xattrs = Xattrs(self.inodes, self.directories, self.files, self.attributes, volume.records)
+        self.waiting = Waiting(volume.root_fd)
+
+    def create(self, parent_id: int, name: bytes, mode: int, flags: int, owner: Owner) -> tuple[Entry, File]:
+        """Create and open a file; without O_EXCL an existing one is opened.
+
+        Raises:
+            OSError: what open(2) says.
+        """
+        try:
+            return self.tree.create(parent_id, name, mode, owner)
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise
+        entry = self.tree.lookup(parent_id, name)
+        try:
+            return entry, self.open(entry.nodeid, flags)
+        except BaseException:
+            self.inodes.forget(entry.nodeid, 1)
+            raise
+
+    def open(self, nodeid: int, flags: int) -> File:
+        """Open a regular file, cutting it to nothing where O_TRUNC is among the flags."""
+        node = self.inodes[nodeid]
+        writable = flags & os.O_ACCMODE != os.O_RDONLY
+        file = self.attributes.open_file(node, writable=writable)
+        if flags & os.O_TRUNC:
+            try:
+                file.truncate(0)
+            except BaseException:
+                self.files.release(node.inode)
+                raise
+        return file
+
+    def listing(self, nodeid: int) -> Listing:
+        """Open a directory for reading its entries."""
+        directory = self.inodes.directory(nodeid)
+        return Listing(directory, self.inodes, self.directories, self.tree, self.volume.counters)
+
+    def statfs(self) -> os.statvfs_result:
+        """Describe the store."""
+        return os.fstatvfs(self.volume.root_fd)
+
+    def place_of(self, node: Node) -> tuple[int, bytes]:
+        """Return the parent's number and the name by which the kernel has a node.
+
+        Raises:
+            CorruptNameError, OSError: it cannot be told.
+        """
+        if node.parent is None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return node.parent.nodeid, self.directories.plain_name(node.parent, node.stored)
+
+    def close(self) -> None:
+        """Settle and close everything."""
+        self.files.close()
+        self.inodes.close()

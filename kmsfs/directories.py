@@ -1,0 +1,191 @@
+"""Owns directories as places: their descriptors (a bounded number open), their records and ids, their names.
+
+Between a plaintext name and what stands on the store: `stored_name`, `plain_name`. Knows nothing of files'
+content or of FUSE. Raises CorruptRecordError, CorruptNameError, NameTooLongError, ReservedNameError, OSError.
+"""
+
+import errno
+import os
+from collections import OrderedDict
+from typing import Final
+
+from kmsfs import backing, names, records
+from kmsfs.errors import CorruptNameError, CorruptRecordError
+from kmsfs.inodes import Directory
+from kmsfs.names import StoredName
+from kmsfs.openvolume import OpenVolume
+from kmsfs.records import DirectoryRecord
+
+RECORD_NAME: Final = b".kmsfs"
+TEMPORARY_PREFIX: Final = b".kmsfs.tmp."
+_MAX_OPEN: Final = 1024
+
+
+class Directories:
+    """The directories of one mount.
+
+    Args:
+        volume: the volume.
+        device: st_dev of the store: a volume does not reach across mount points below it.
+    """
+
+    def __init__(self, volume: OpenVolume, device: int) -> None:
+        self._volume = volume
+        self._device = device
+        self._open: OrderedDict[int, Directory] = OrderedDict()
+
+    def dirfd(self, directory: Directory) -> int:
+        """Return an O_PATH descriptor of the directory, good until the next call.
+
+        Raises:
+            OSError: ESTALE, if something else stands in its place by now.
+        """
+        if directory.dirfd >= 0:
+            self._open.move_to_end(directory.nodeid)
+            return directory.dirfd
+        chain = [directory]
+        while (above := chain[-1].parent) is not None and above.dirfd < 0 and chain[-1].fd < 0:
+            chain.append(above)
+        for step in reversed(chain):
+            self._open_step(step)
+        while len(self._open) > _MAX_OPEN:
+            _close(self._open.popitem(last=False)[1])
+        return directory.dirfd
+
+    def dirfds(self, first: Directory, second: Directory) -> tuple[int, int]:
+        """Return descriptors of two directories, both good until the next call."""
+        self.dirfd(first)
+        fd = self.dirfd(second)
+        return self.dirfd(first), fd
+
+    def dir_id(self, directory: Directory) -> bytes:
+        """Return the id that names in the directory are sealed for.
+
+        Raises:
+            CorruptRecordError: its record is missing from a directory with entries, or does not authenticate.
+        """
+        if not directory.dir_id:
+            directory.dir_id = self._read_record(self.dirfd(directory)).dir_id
+        return directory.dir_id
+
+    def stored_name(self, directory: Directory, name: bytes) -> StoredName:
+        """Return how the store has a name in a directory."""
+        return self._volume.names.seal(directory.dir_id or self.dir_id(directory), name)
+
+    def plain_name(self, directory: Directory, stored: bytes) -> bytes:
+        """Return the name of an entry.
+
+        Raises:
+            CorruptNameError: nobody with the key gave this directory such an entry.
+        """
+        if names.is_long(stored):
+            sidecar = self._sidecar(directory, stored)
+            if not names.long_name_matches(stored, sidecar):
+                raise CorruptNameError(f"the sidecar of {stored!r} holds another name")
+            return self._volume.names.open(self.dir_id(directory), sidecar)
+        return self._volume.names.open(self.dir_id(directory), stored)
+
+    def add_sidecar(self, directory: Directory, stored: StoredName) -> None:
+        """Make the sidecar of a long name; it comes before the entry."""
+        if stored.sidecar is not None:
+            backing.write_small(self.dirfd(directory), names.sidecar_name(stored.name), stored.sidecar)
+
+    def drop_sidecar(self, directory: Directory, stored: bytes) -> None:
+        """Remove the sidecar of a long name; it goes after the entry."""
+        if names.is_long(stored):
+            try:
+                backing.unlink(self.dirfd(directory), names.sidecar_name(stored))
+            except FileNotFoundError:
+                return
+
+    def write_record(self, dirfd: int) -> None:
+        """Give a new directory its record, under a fresh id."""
+        record = DirectoryRecord(os.urandom(records.ID_SIZE))
+        backing.symlink(dirfd, RECORD_NAME, self._volume.records.seal(record))
+
+    def is_empty(self, dirfd: int) -> bool:
+        """Say whether a directory holds nothing that its user has put there."""
+        return all(entry == RECORD_NAME or _is_debris(entry) for entry in backing.any_names(dirfd))
+
+    def clear(self, dirfd: int) -> bytes:
+        """Take the record (and a crash's debris) out of an empty directory, so that it can be removed.
+
+        Returns the record for `restore`, should the removal fail.
+
+        Raises:
+            OSError: ENOTEMPTY.
+        """
+        if not self.is_empty(dirfd):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        try:
+            record = backing.readlink(dirfd, RECORD_NAME)
+        except FileNotFoundError:
+            record = b""
+        for entry in list(backing.any_names(dirfd)):
+            _remove_debris(dirfd, entry)
+        return record
+
+    def restore(self, dirfd: int, record: bytes) -> None:
+        """Put back the record of a directory that could not be removed after all."""
+        if record:
+            backing.symlink(dirfd, RECORD_NAME, record)
+
+    def _open_step(self, directory: Directory) -> None:
+        """Open one directory whose parent is open, or which has a descriptor of its own."""
+        if directory.parent is None:
+            fd = backing.open_directory(self._volume.root_fd, b".")
+        elif directory.fd >= 0:
+            fd = backing.open_directory(directory.fd, b".")
+        else:
+            fd = backing.open_directory(directory.parent.dirfd, directory.stored)
+        status = os.fstat(fd)
+        if directory.parent is not None and (status.st_ino, status.st_dev) != (directory.inode, self._device):
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        directory.dirfd = fd
+        self._open[directory.nodeid] = directory
+
+    def _read_record(self, dirfd: int) -> DirectoryRecord:
+        try:
+            sealed = backing.readlink(dirfd, RECORD_NAME)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EINVAL}:
+                raise
+            # A crash during rmdir leaves an empty directory without record; nothing is lost by a fresh one.
+            if error.errno == errno.EINVAL or self._volume.read_only or not self.is_empty(dirfd):
+                raise CorruptRecordError("a directory with entries has no record") from error
+            self.write_record(dirfd)
+            sealed = backing.readlink(dirfd, RECORD_NAME)
+        return self._volume.records.open(sealed)
+
+    def _sidecar(self, directory: Directory, stored: bytes) -> bytes:
+        try:
+            name = names.sidecar_name(stored)
+            return backing.read_small(self.dirfd(directory), name, names.SIDECAR_SIZE_MAX + 1)
+        except FileNotFoundError as error:
+            raise CorruptNameError(f"the sidecar of {stored!r} is missing") from error
+
+
+def _close(directory: Directory) -> None:
+    if directory.dirfd >= 0:
+        os.close(directory.dirfd)
+        directory.dirfd = -1
+
+
+def _remove_debris(dirfd: int, entry: bytes) -> None:
+    """Remove one entry: a record, a sidecar, or a temporary directory with its record."""
+    try:
+        backing.unlink(dirfd, entry)
+    except (IsADirectoryError, PermissionError):
+        inner = backing.open_directory(dirfd, entry)
+        try:
+            for name in list(backing.any_names(inner)):
+                backing.unlink(inner, name)
+        finally:
+            os.close(inner)
+        backing.rmdir(dirfd, entry)
+
+
+def _is_debris(entry: bytes) -> bool:
+    """Say whether an entry is a temporary, or a sidecar whose name never came or has gone."""
+    return entry.startswith(TEMPORARY_PREFIX) or (names.is_reserved(entry) and names.is_long(entry[:-5]))

@@ -1,0 +1,137 @@
+"""Owns File: a regular file as bytes (read, write, truncate) over whole chunks. Knows no names and no FUSE.
+
+Everything here is synchronous, so a call is atomic with respect to every other call on the event loop.
+"""
+
+from kmsfs.chunkfile import ChunkFile
+
+
+class File:
+    """The bytes of one open backing file.
+
+    Args:
+        chunks: its chunks.
+
+    Attributes:
+        has_no_capability: the store was asked and has no security.capability for it.
+    """
+
+    __slots__ = ("_chunk_size", "_mask", "_shift", "chunks", "has_no_capability")
+
+    def __init__(self, chunks: ChunkFile) -> None:
+        self.chunks = chunks
+        self.has_no_capability = False
+        self._shift = chunks.geometry.chunk_shift
+        self._chunk_size = 1 << self._shift
+        self._mask = self._chunk_size - 1
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.chunks.size
+
+    def extent(self, plain_offset: int, length: int) -> tuple[int, int]:
+        """Return backing offset and length of what a read of this range takes from the store."""
+        first = plain_offset >> self._shift
+        last = max(plain_offset + length - 1, plain_offset) >> self._shift
+        return self.chunks.extent(first, last - first + 1)
+
+    def read(self, plain_offset: int, length: int, *, cached_only: bool = False) -> memoryview | bytes:
+        """Return up to `length` bytes from `plain_offset`, fewer at the end of the file.
+
+        The answer lies in the mount's scratch buffer: use it before the next call on any file.
+
+        Raises:
+            BlockingIOError: `cached_only` is set and the store would have to be waited for.
+            CorruptFileError: something read does not authenticate.
+        """
+        end = min(plain_offset + length, self.chunks.size)
+        if plain_offset >= end:
+            return b""
+        first = plain_offset >> self._shift
+        count = ((end - 1) >> self._shift) - first + 1
+        plain = self.chunks.read_run(first, count, cached_only=cached_only)
+        base = first << self._shift
+        return plain[plain_offset - base : end - base]
+
+    def write(self, plain_offset: int, data: bytes | memoryview) -> int:
+        """Write `data` at `plain_offset`, the gap after the old end (if any) reading as zeros.
+
+        Raises:
+            CorruptFileError: a chunk to be changed in part does not authenticate.
+            OSError: from the store; the file is as readable as before.
+        """
+        if not data:
+            return 0
+        size = self.chunks.size
+        if plain_offset > size:
+            self._extend(plain_offset)
+            size = self.chunks.size
+        end = plain_offset + len(data)
+        first = plain_offset >> self._shift
+        plain = memoryview(data)
+        head = plain_offset & self._mask
+        keeps_tail = end < size and end & self._mask
+        if head or keeps_tail:
+            plain = self._merge(first, head, plain, end, size)
+        self.chunks.write_run(first, plain, max(size, end))
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes, or extend it with zeros that take no room.
+
+        Raises:
+            CorruptFileError: the chunk that is cut does not authenticate.
+            OSError: from the store.
+        """
+        if size > self.chunks.size:
+            self._extend(size)
+        elif size < self.chunks.size:
+            self._cut(size)
+
+    def settle(self) -> None:
+        """Bring to the store whatever is still only here (the header of a file never written to)."""
+        self.chunks.settle()
+
+    def close(self) -> None:
+        """Settle and close."""
+        try:
+            self.chunks.settle()
+        finally:
+            self.chunks.close()
+
+    def _merge(self, first: int, head: int, data: memoryview, end: int, size: int) -> memoryview:
+        """Return `data` widened to whole chunks with what the file holds around it."""
+        last = (end - 1) >> self._shift
+        base = first << self._shift
+        merged = bytearray(max(end, min(size, (last + 1) << self._shift)) - base)
+        if head:
+            merged[:head] = self.chunks.read_run(first, 1)[:head]
+        if end < size and end & self._mask:
+            old = self.chunks.read_run(last, 1)
+            kept = end - (last << self._shift)
+            merged[end - base :] = old[kept:]
+        merged[head : head + len(data)] = data
+        return memoryview(merged)
+
+    def _extend(self, size: int) -> None:
+        """Grow to `size` with zeros: the last chunk is padded, what follows is a hole."""
+        old = self.chunks.size
+        if old & self._mask:
+            last = old >> self._shift
+            length = min(self._chunk_size, size - (last << self._shift))
+            padded = bytearray(length)
+            tail = self.chunks.read_run(last, 1)
+            padded[: len(tail)] = tail
+            self.chunks.write_run(last, memoryview(padded), (last << self._shift) + length)
+        if size > self.chunks.size:
+            self.chunks.extend(size)
+
+    def _cut(self, size: int) -> None:
+        """Shrink to `size`: header first, so that a crash in between is seen and repaired, then the data."""
+        kept = size & self._mask
+        tail = bytes(self.chunks.read_run(size >> self._shift, 1)[:kept]) if kept else b""
+        self.chunks.set_size(size)
+        if kept:
+            self.chunks.write_run(size >> self._shift, memoryview(tail), size)
+        self.chunks.fit()

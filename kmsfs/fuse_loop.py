@@ -1,0 +1,103 @@
+"""Owns the FUSE session: pyfuse3's start and end, and how its event loop waits for the next request.
+
+pyfuse3 takes its async library from the attribute `pyfuse3.trio`, which its own asyncio support replaces in
+the same way. Left alone, it makes four syscalls and two passes of the scheduler between requests; here the
+next request is first waited for on the descriptor itself, for up to a millisecond.
+"""
+
+import select
+from types import SimpleNamespace, TracebackType
+from typing import Final
+
+import pyfuse3
+import trio
+
+from kmsfs.operations import Operations
+from kmsfs.waiting import Waiting
+
+_POLL_MILLISECONDS: Final = 1
+# Signals, timers and other tasks get their turn at least this often.
+_REQUESTS_PER_TURN: Final = 64
+_MIN_TASKS: Final = 1
+_MAX_TASKS: Final = 64
+
+
+async def serve(operations: Operations, mountpoint: str, options: set[str]) -> None:
+    """Mount, answer requests until unmounted, then close what is open.
+
+    Args:
+        operations: who answers.
+        mountpoint: where, absolute.
+        options: libfuse's mount options.
+
+    Raises:
+        RuntimeError: libfuse could not mount; it has printed why.
+    """
+    pyfuse3.trio = _polling(operations.core.waiting)  # type: ignore[attr-defined] # its seam for asyncio
+    pyfuse3.init(operations, mountpoint, options)
+    try:
+        await pyfuse3.main(_MIN_TASKS, _MAX_TASKS)
+    finally:
+        operations.close()
+        pyfuse3.close(unmount=True)
+
+
+class _Turn:
+    """A lock without a checkpoint where nobody waits for it: one task at a time waits for the descriptor."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._lot = trio.lowlevel.ParkingLot()
+
+    async def __aenter__(self) -> None:
+        while self._held:
+            await self._lot.park()
+        self._held = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held = False
+        self._lot.unpark()
+
+
+class _Readiness:
+    """Waits for the FUSE descriptor.
+
+    Args:
+        waiting: while worker threads are at work, the event loop must hear of their end at once.
+    """
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._poll = select.poll()
+        self._fd = -1
+        self._left = 0
+
+    async def wait_readable(self, fd: int) -> None:
+        """Return once `fd` has a request (or an error to be read)."""
+        if fd != self._fd:
+            self._poll.register(fd, select.POLLIN)
+            self._fd = fd
+        if self._left and not self._waiting.pending:
+            self._left -= 1
+            if self._poll.poll(_POLL_MILLISECONDS):
+                return
+        self._left = _REQUESTS_PER_TURN
+        await trio.lowlevel.wait_readable(fd)
+
+
+def _polling(waiting: Waiting) -> SimpleNamespace:
+    """Return what pyfuse3 uses of trio, with waiting as described above."""
+    lowlevel = SimpleNamespace(
+        wait_readable=_Readiness(waiting).wait_readable,
+        current_task=trio.lowlevel.current_task,
+        current_trio_token=trio.lowlevel.current_trio_token,
+        notify_closing=trio.lowlevel.notify_closing,
+    )
+    return SimpleNamespace(
+        Lock=_Turn,
+        open_nursery=trio.open_nursery,
+        ClosedResourceError=trio.ClosedResourceError,
+        lowlevel=lowlevel,
+    )

@@ -1,0 +1,171 @@
+"""Owns what the kernel knows: inode numbers it was given, how often, and where each stands on the store.
+
+A node is found by its parent directory and stored name; only a node that lost its last known name is kept by
+a descriptor. So a million looked-up files cost no descriptors, and the number of nodes is bounded by asking
+the kernel to forget (`excess`). Knows nothing of encryption; makes no syscall but closing a descriptor.
+"""
+
+import errno
+import os
+from itertools import islice
+from typing import Final
+
+ROOT_INODE: Final = 1
+MAX_NODES: Final = 32_768
+
+
+class Node:
+    """One inode known to the kernel.
+
+    Attributes:
+        nodeid: the number that the kernel has for it: its inode number on the store when it was looked up.
+        inode: its inode number now (a symlink gets another when it moves to another directory).
+        parent, stored: where it stands: directory and name on the store.
+        others: further places of an inode with several links, as they become known.
+        lookups: how many references the kernel holds.
+        fd: O_PATH descriptor of an inode that has no known name any more; -1 otherwise.
+    """
+
+    __slots__ = ("fd", "inode", "lookups", "nodeid", "others", "parent", "stored")
+
+    def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
+        self.nodeid = nodeid
+        self.inode = nodeid
+        self.parent = parent
+        self.stored = stored
+        self.others: list[tuple[Directory, bytes]] = []
+        self.lookups = 0
+        self.fd = -1
+
+    def stands_at(self, parent: "Directory", stored: bytes) -> bool:
+        """Say whether this is the place by which the node is found."""
+        return self.parent is parent and self.stored == stored
+
+    def place(self, parent: "Directory", stored: bytes) -> None:
+        """Note a place that the store was just seen to have it at."""
+        if self.stands_at(parent, stored):
+            return
+        if self.parent is not None:
+            self.others = [(p, s) for p, s in self.others if (p, s) != (parent, stored)]
+            self.others.append((self.parent, self.stored))
+        self.parent, self.stored = parent, stored
+
+    def leave(self, parent: "Directory", stored: bytes) -> bool:
+        """Forget a place that is gone; True if the node is still found by another one."""
+        if not self.stands_at(parent, stored):
+            self.others = [(p, s) for p, s in self.others if (p, s) != (parent, stored)]
+            return True
+        if not self.others:
+            return False
+        self.parent, self.stored = self.others.pop()
+        return True
+
+
+class Directory(Node):
+    """A directory known to the kernel.
+
+    Attributes:
+        dir_id: the id that names in it are sealed for; empty until its record has been read.
+        dirfd: descriptor of it while it is in use (O_PATH); -1 otherwise.
+    """
+
+    __slots__ = ("dir_id", "dirfd")
+
+    def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
+        super().__init__(nodeid, parent, stored)
+        self.dir_id = b""
+        self.dirfd = -1
+
+
+class Inodes:
+    """The table of nodes.
+
+    Args:
+        root: the root directory; it is never forgotten.
+        bound: how many nodes are kept without asking the kernel to forget some.
+    """
+
+    def __init__(self, root: Directory, bound: int = MAX_NODES) -> None:
+        self.root = root
+        self._bound = self._limit = bound
+        self._nodes: dict[int, Node] = {root.nodeid: root}
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, nodeid: int) -> Node:
+        """Return a node.
+
+        Raises:
+            OSError: ESTALE, if the kernel was never given that number.
+        """
+        node = self._nodes.get(nodeid)
+        if node is None:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return node
+
+    def directory(self, nodeid: int) -> Directory:
+        """Return a node that must be a directory.
+
+        Raises:
+            OSError: ENOTDIR or ESTALE.
+        """
+        node = self[nodeid]
+        if not isinstance(node, Directory):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return node
+
+    def known(self, inode: int) -> Node | None:
+        """Return the node that stands for an inode number on the store, if the kernel has it."""
+        return self._nodes.get(inode)
+
+    def remember(self, inode: int, parent: Directory, stored: bytes, *, is_directory: bool) -> Node:
+        """Count one more reference to the inode that the store has at a place, now seen there."""
+        node = self._nodes.get(inode)
+        if node is None:
+            node = Directory(inode, parent, stored) if is_directory else Node(inode, parent, stored)
+            self._nodes[inode] = node
+        elif node is not self.root:
+            node.place(parent, stored)
+        node.lookups += 1
+        return node
+
+    def forget(self, nodeid: int, count: int) -> None:
+        """Take back `count` references; the last one closes what the node holds."""
+        node = self._nodes.get(nodeid)
+        if node is None or node is self.root:
+            return
+        node.lookups -= count
+        if node.lookups > 0:
+            return
+        del self._nodes[nodeid]
+        if len(self._nodes) <= self._bound:
+            self._limit = self._bound
+        if node.fd >= 0:
+            os.close(node.fd)
+        if isinstance(node, Directory) and node.dirfd >= 0:
+            os.close(node.dirfd)
+            node.dirfd = -1
+
+    def excess(self) -> list[Node]:
+        """Return the oldest nodes that the kernel should forget, once there are too many.
+
+        They go to the young end, so that one which cannot be forgotten yet (it is in use) is not asked for
+        again and again; and nothing more is asked for until the table has grown by another quarter.
+        """
+        if len(self._nodes) <= self._limit:
+            return []
+        count = len(self._nodes) - self._bound + self._bound // 4
+        oldest = [
+            node for node in islice(self._nodes.values(), count) if node is not self.root and node.fd < 0
+        ]
+        for node in oldest:
+            self._nodes[node.nodeid] = self._nodes.pop(node.nodeid)
+        self._limit = len(self._nodes) + self._bound // 4
+        return oldest
+
+    def close(self) -> None:
+        """Close every descriptor, at unmount."""
+        for nodeid, node in list(self._nodes.items()):
+            if node is not self.root:
+                self.forget(nodeid, node.lookups)

@@ -1,0 +1,266 @@
+"""Owns the name space: lookup, create, mkdir, mknod, symlink, link, unlink, rmdir. Rename is `renaming`.
+
+Synchronous and atomic per call. Knows nothing of FUSE's types or of content. Raises OSError with POSIX's
+errno, and what `directories` raises.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from os import stat_result
+from typing import Final
+
+from kmsfs import backing
+from kmsfs.directories import TEMPORARY_PREFIX, Directories
+from kmsfs.entries import Entry, plain_size
+from kmsfs.errors import ReservedNameError
+from kmsfs.file import File
+from kmsfs.files import Files
+from kmsfs.geometry import Geometry
+from kmsfs.inodes import Directory, Inodes, Node
+from kmsfs.names import StoredName
+from kmsfs.records import RecordCipher
+
+_KEPT_BY_CHOWN: Final = ~(stat.S_ISUID | stat.S_ISGID)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a new inode is: the effective uid and gid of the program that asks for it."""
+
+    uid: int
+    gid: int
+
+
+class Tree:
+    """The name space of one mount.
+
+    Args:
+        inodes: what the kernel knows.
+        directories: places and names.
+        files: open files.
+        records: seals symlink targets.
+        geometry: of the volume's files.
+        device: st_dev of the store.
+    """
+
+    def __init__(
+        self,
+        inodes: Inodes,
+        directories: Directories,
+        files: Files,
+        records: RecordCipher,
+        geometry: Geometry,
+        device: int,
+    ) -> None:
+        self._inodes = inodes
+        self._directories = directories
+        self._files = files
+        self._records = records
+        self._geometry = geometry
+        self._device = device
+        self._is_root = os.geteuid() == 0
+
+    def lookup(self, parent_id: int, name: bytes) -> Entry:
+        """Find an entry; counts as one reference to its inode.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, ENAMETOOLONG.
+        """
+        parent = self._inodes.directory(parent_id)
+        try:
+            stored = self._directories.stored_name(parent, name).name
+        except ReservedNameError:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+        return self.found(parent, stored, backing.stat(self._directories.dirfd(parent), stored))
+
+    def found(self, parent: Directory, stored: bytes, status: stat_result) -> Entry:
+        """Count one reference to an inode just seen at a place, and describe it."""
+        if status.st_dev != self._device:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        node = self._inodes.remember(status.st_ino, parent, stored, is_directory=stat.S_ISDIR(status.st_mode))
+        return Entry(node.nodeid, status, plain_size(status, self._files, self._geometry))
+
+    def create(self, parent_id: int, name: bytes, mode: int, owner: Owner) -> tuple[Entry, File]:
+        """Create and open a regular file that must not exist; it counts as opened once.
+
+        Raises:
+            OSError: EEXIST and all that open(2) says.
+        """
+        parent, stored = self._place(parent_id, name)
+        dirfd = self._directories.dirfd(parent)
+        fd = backing.create_file(dirfd, stored.name, stat.S_IMODE(mode))
+        try:
+            status = self._own(fd, dirfd, mode, owner)
+            file = self._files.create(fd, status.st_ino)
+        except BaseException:
+            os.close(fd)
+            backing.unlink(dirfd, stored.name)
+            raise
+        return self.found(parent, stored.name, status), file
+
+    def mknod(self, parent_id: int, name: bytes, mode: int, rdev: int, owner: Owner) -> Entry:
+        """Create a FIFO, socket, device node or empty regular file."""
+        if stat.S_ISREG(mode):
+            entry, _ = self.create(parent_id, name, mode, owner)
+            self._files.release(entry.status.st_ino)
+            return entry
+        parent, stored = self._place(parent_id, name)
+        dirfd = self._directories.dirfd(parent)
+        backing.mknod(dirfd, stored.name, mode, rdev)
+        return self.found(parent, stored.name, self._owned(dirfd, stored.name, mode, owner))
+
+    def mkdir(self, parent_id: int, name: bytes, mode: int, owner: Owner) -> Entry:
+        """Create a directory, with its record from the first moment that it is seen."""
+        parent, stored = self._place(parent_id, name)
+        dirfd = self._directories.dirfd(parent)
+        temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
+        backing.mkdir(dirfd, temporary, 0o700)
+        fd = backing.open_directory(dirfd, temporary)
+        try:
+            self._directories.write_record(fd)
+            inherited = os.fstat(fd).st_mode & stat.S_ISGID
+            self._own(fd, dirfd, 0, owner)
+            backing.chmod(fd, stat.S_IMODE(mode) | inherited)
+            backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
+            status = os.fstat(fd)
+        except BaseException:
+            self._directories.clear(fd)
+            backing.rmdir(dirfd, temporary)
+            raise
+        finally:
+            os.close(fd)
+        return self.found(parent, stored.name, status)
+
+    def symlink(self, parent_id: int, name: bytes, target: bytes, owner: Owner) -> Entry:
+        """Create a symlink to `target`.
+
+        Raises:
+            NameTooLongError: the target is too long once sealed.
+        """
+        parent, stored = self._place(parent_id, name)
+        dirfd = self._directories.dirfd(parent)
+        sealed = self._records.seal_target(self._directories.dir_id(parent), target)
+        backing.symlink(self._directories.dirfd(parent), stored.name, sealed)
+        return self.found(parent, stored.name, self._owned(dirfd, stored.name, 0, owner))
+
+    def readlink(self, nodeid: int) -> bytes:
+        """Return a symlink's target.
+
+        Raises:
+            CorruptRecordError: it is not one that this volume sealed for this directory.
+        """
+        node = self._inodes[nodeid]
+        parent = _parent(node)
+        dir_id = self._directories.dir_id(parent)
+        if node.fd >= 0:
+            return self._records.open_target(dir_id, backing.readlink(node.fd, b""))
+        sealed = backing.readlink(self._directories.dirfd(parent), node.stored)
+        return self._records.open_target(dir_id, sealed)
+
+    def link(self, nodeid: int, parent_id: int, name: bytes) -> Entry:
+        """Give an inode one more name.
+
+        Raises:
+            OSError: EPERM for a symlink that would leave its directory: its target is sealed for that one.
+        """
+        node = self._inodes[nodeid]
+        if node.fd >= 0:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        parent, stored = self._place(parent_id, name)
+        old_dirfd, dirfd = self._directories.dirfds(_parent(node), parent)
+        if parent is not node.parent and stat.S_ISLNK(backing.stat(old_dirfd, node.stored).st_mode):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        backing.link(old_dirfd, node.stored, dirfd, stored.name)
+        return self.found(parent, stored.name, backing.stat(dirfd, stored.name))
+
+    def unlink(self, parent_id: int, name: bytes) -> None:
+        """Remove a name that is not a directory's; an open file lives on."""
+        parent = self._inodes.directory(parent_id)
+        stored = self._directories.stored_name(parent, name).name
+        dirfd = self._directories.dirfd(parent)
+        fd = backing.open_path(dirfd, stored)
+        try:
+            status = os.fstat(fd)
+            backing.unlink(dirfd, stored)
+        except BaseException:
+            os.close(fd)
+            raise
+        self.gone(parent, stored, fd, status)
+
+    def rmdir(self, parent_id: int, name: bytes) -> None:
+        """Remove a directory that holds nothing but its record.
+
+        Raises:
+            OSError: ENOTEMPTY.
+        """
+        parent = self._inodes.directory(parent_id)
+        stored = self._directories.stored_name(parent, name).name
+        dirfd = self._directories.dirfd(parent)
+        fd = backing.open_directory(dirfd, stored)
+        try:
+            status = os.fstat(fd)
+            record = self._directories.clear(fd)
+            try:
+                backing.rmdir(dirfd, stored)
+            except OSError:
+                self._directories.restore(fd, record)
+                raise
+        except BaseException:
+            os.close(fd)
+            raise
+        self.gone(parent, stored, fd, status)
+
+    def gone(
+        self, parent: Directory, stored: bytes, fd: int, status: stat_result, *, keep_sidecar: bool = False
+    ) -> None:
+        """Note that an inode has left a place. Takes over `fd`, an O_PATH descriptor of it."""
+        node = self._inodes.known(status.st_ino)
+        if node is not None and not node.leave(parent, stored):
+            node.fd = fd
+        else:
+            os.close(fd)
+        if status.st_nlink == 1:
+            self._files.drop(status.st_ino)
+        if not keep_sidecar:
+            self._directories.drop_sidecar(parent, stored)
+
+    def _place(self, parent_id: int, name: bytes) -> tuple[Directory, StoredName]:
+        """Return where a new name will stand, its sidecar made if it needs one."""
+        parent = self._inodes.directory(parent_id)
+        stored = self._directories.stored_name(parent, name)
+        if stored.sidecar is not None:
+            self._directories.add_sidecar(parent, stored)
+        return parent, stored
+
+    def _owned(self, dirfd: int, stored: bytes, mode: int, owner: Owner) -> stat_result:
+        """Give a new inode that has no descriptor to its owner."""
+        if not self._is_root:
+            return backing.stat(dirfd, stored)
+        fd = backing.open_path(dirfd, stored)
+        try:
+            return self._own(fd, dirfd, mode, owner)
+        finally:
+            os.close(fd)
+
+    def _own(self, fd: int, dirfd: int, mode: int, owner: Owner) -> stat_result:
+        """Give a new inode to its owner and return its status; a setgid directory gives it its own group.
+
+        The process never changes its own credentials: they are the whole process's, not one request's.
+        """
+        status = os.fstat(fd)
+        if not self._is_root or (status.st_uid, status.st_gid) == (owner.uid, owner.gid):
+            return status
+        setgid = os.fstat(dirfd).st_mode & stat.S_ISGID
+        backing.chown(fd, owner.uid, -1 if setgid else owner.gid)
+        if mode & ~_KEPT_BY_CHOWN:
+            backing.chmod(fd, stat.S_IMODE(mode))
+        return os.fstat(fd)
+
+
+def _parent(node: Node) -> Directory:
+    if node.parent is None:
+        raise AssertionError("the root directory has no name")
+    return node.parent
