@@ -1,12 +1,11 @@
 """Owns who may mount a volume now, and whether its last mount ended properly. Knows nothing of keys.
 
 `lock` carries an open-file-description lock (fcntl_locking(2)), which the kernel drops with its holder,
-however that ends; what is written in it only names the holder to people. `mounted` exists while a mount may be
-changing the volume. `unclean` remains from a mount that ended without unmounting: files may have lengths that
-contradict their sealed sizes, and which ones is known only once each has been opened.
+however that ends; what is written in it only names the holder to people. `mounted` exists while a mount may
+be changing the volume. `unclean` remains from a mount that ended without unmounting: files may have lengths
+that contradict their sealed sizes, and which ones is known only once each has been opened.
 """
 
-import ctypes
 import fcntl
 import json
 import os
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from kmsfs import backing
+from kmsfs.durable import sync_directory, sync_filesystem
 from kmsfs.errors import VolumeError
 
 LOCK_NAME: Final = b"lock"
@@ -52,6 +52,11 @@ class VolumeLockedError(VolumeError):
         self.holder = holder
 
 
+def create_lock(volume_fd: int) -> None:
+    """Make the lock file of a new volume."""
+    os.close(backing.create_file(volume_fd, LOCK_NAME, 0o600))
+
+
 @contextmanager
 def locked(volume_fd: int, *, shared: bool) -> Iterator[int]:
     """Hold the volume's lock; yields the lock's descriptor.
@@ -77,20 +82,17 @@ def locked(volume_fd: int, *, shared: bool) -> Iterator[int]:
 
 def is_locked(volume_fd: int) -> bool:
     """Tell whether a mount, read-only or not, holds the volume now."""
-    try:
-        lock_fd = backing.open_file(volume_fd, LOCK_NAME, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        answer = fcntl.fcntl(lock_fd, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK))
-    finally:
-        os.close(lock_fd)
-    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+    return _conflicts(volume_fd, fcntl.F_WRLCK)
+
+
+def is_held_exclusively(volume_fd: int) -> bool:
+    """Tell whether a mount that is not read-only holds the volume now."""
+    return _conflicts(volume_fd, fcntl.F_RDLCK)
 
 
 def holder(volume_fd: int) -> Holder | None:
     """Return who holds the volume now, as far as it is known."""
-    return _read_holder(volume_fd) if is_locked(volume_fd) else None
+    return _read_holder(volume_fd) if is_held_exclusively(volume_fd) else None
 
 
 def write_holder(lock_fd: int, who: Holder | None) -> None:
@@ -114,16 +116,28 @@ def marked(root_fd: int, volume_fd: int) -> Iterator[None]:
     if _exists(volume_fd, MOUNTED_NAME):
         backing.write_small(volume_fd, UNCLEAN_NAME, b"")
     backing.write_small(volume_fd, MOUNTED_NAME, b"")
-    backing.fsync_directory(volume_fd)
+    sync_directory(volume_fd)
     yield
-    _sync_filesystem(root_fd)
+    sync_filesystem(root_fd)
     backing.unlink(volume_fd, MOUNTED_NAME)
-    backing.fsync_directory(volume_fd)
+    sync_directory(volume_fd)
 
 
-def was_clean(volume_fd: int) -> bool:
-    """Tell whether every mount before has ended by unmounting."""
-    return not _exists(volume_fd, MOUNTED_NAME) and not _exists(volume_fd, UNCLEAN_NAME)
+def was_clean(volume_fd: int, *, is_mounted: bool = False) -> bool:
+    """Tell whether every mount has ended by unmounting, bar one that is there now when `is_mounted`."""
+    return not _exists(volume_fd, UNCLEAN_NAME) and (is_mounted or not _exists(volume_fd, MOUNTED_NAME))
+
+
+def _conflicts(volume_fd: int, kind: int) -> bool:
+    try:
+        lock_fd = backing.open_regular(volume_fd, LOCK_NAME, writable=False)
+    except FileNotFoundError:
+        return False
+    try:
+        answer = fcntl.fcntl(lock_fd, fcntl.F_OFD_GETLK, _request(kind))
+    finally:
+        os.close(lock_fd)
+    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
 def _request(kind: int) -> bytes:
@@ -145,10 +159,3 @@ def _exists(volume_fd: int, name: bytes) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _sync_filesystem(fd: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(fd) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"syncfs: {os.strerror(number)}")

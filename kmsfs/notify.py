@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 
 def notify_manager(state: str) -> None:
@@ -9,6 +10,7 @@ def notify_manager(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or address[0] not in "/@":
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+    # A manager that has gone must not end the mount.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
         manager.connect("\0" + address[1:] if address[0] == "@" else address)
         manager.sendall(state.encode())

@@ -8,7 +8,7 @@ _READ_AHEAD_KIB: Final = 1024
 
 
 def raise_read_ahead(device: str) -> bool:
-    """Let the kernel read 1 MiB ahead on the mount with this device number; False where that is not for us."""
+    """Let the kernel read 1 MiB ahead on the mount with this device number; False where we may not."""
     setting = Path("/sys/class/bdi") / device / "read_ahead_kb"
     try:
         if int(setting.read_text(encoding="ascii")) < _READ_AHEAD_KIB:

@@ -1,8 +1,8 @@
 """Owns the door at which a running mount tells its status: a Unix socket that writes one JSON object.
 
 A socket rather than a file that is rewritten now and then: what it tells is of this moment, an idle mount
-writes nothing, and no answer means that the process hangs. It lies in the runtime directory of whoever mounted,
-named after the mount's device number, which the kernel's table of mounts gives to whoever wants to find it.
+writes nothing, and no answer means that the process hangs. It lies in the runtime directory of whoever
+mounted and is named after the mount's device number, so the kernel's table of mounts leads to it.
 """
 
 import json

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from kmsfs import backing
+from kmsfs.durable import sync_directory
 from kmsfs.errors import CorruptVolumeError, VolumeError
+from kmsfs.volume import DESCRIPTION_SIZE_MAX
 
 DIRECTORY_NAME: Final = b".kmsfs-volume"
 DESCRIPTION_NAME: Final = b"volume.yaml"
-DESCRIPTION_SIZE_MAX: Final = 1 << 20
 
 _NEW_DESCRIPTION_NAME: Final = b"volume.yaml.new"
 
@@ -61,27 +62,24 @@ def volume_directory(root_fd: int) -> Iterator[int]:
 
 
 def read_description(volume_fd: int) -> bytes:
-    """Return the volume description as it is stored.
+    """Return the volume description as it is stored, cut off beyond the size that nothing accepts.
 
     Raises:
-        CorruptVolumeError: it is missing, or larger than any real one.
+        CorruptVolumeError: it is missing.
     """
     try:
-        raw = backing.read_small(volume_fd, DESCRIPTION_NAME, DESCRIPTION_SIZE_MAX + 1)
+        return backing.read_small(volume_fd, DESCRIPTION_NAME, DESCRIPTION_SIZE_MAX + 1)
     except FileNotFoundError:
-        raise CorruptVolumeError("the volume description is missing") from None
-    if len(raw) > DESCRIPTION_SIZE_MAX:
-        raise CorruptVolumeError("the volume description is larger than any real one")
-    return raw
+        raise CorruptVolumeError("the volume description is missing; restore it from a copy") from None
 
 
 def write_description(volume_fd: int, raw: bytes) -> None:
     """Replace the volume description: after a crash there is either the old or the new one, whole."""
     backing.write_small(volume_fd, _NEW_DESCRIPTION_NAME, raw)
-    new_fd = backing.open_file(volume_fd, _NEW_DESCRIPTION_NAME, os.O_RDONLY)
+    new_fd = backing.open_regular(volume_fd, _NEW_DESCRIPTION_NAME, writable=False)
     try:
         backing.fsync(new_fd, data_only=False)
     finally:
         os.close(new_fd)
     backing.rename(volume_fd, _NEW_DESCRIPTION_NAME, volume_fd, DESCRIPTION_NAME)
-    backing.fsync_directory(volume_fd)
+    sync_directory(volume_fd)

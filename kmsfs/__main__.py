@@ -1,0 +1,5 @@
+"""python -m kmsfs: the kmsfs command."""
+
+from kmsfs.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""kmsfs init: the command line of `mkfs`."""
+
+import os
+import re
+from typing import Final
+
+import click
+
+from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.show import show_line
+from kmsfs.connect import connected
+from kmsfs.geometry import MAX_CHUNK_SHIFT, MIN_CHUNK_SHIFT
+from kmsfs.mkfs import MANAGED_KEY, VolumePlan, make_volume
+from kmsfs.volume import Parameters
+
+_SIZE: Final = re.compile(r"([0-9]{1,7})([kKmM]?)")
+_UNITS: Final = {"": 0, "k": 10, "m": 20}
+
+
+class ChunkSize(click.ParamType[int]):
+    """A power of two, such as 4096, 64K or 1M; becomes its exponent."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the exponent, or fail with what is allowed."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(str(value))
+        size = int(match[1]) << _UNITS[match[2].lower()] if match else 0
+        shift = size.bit_length() - 1
+        if size <= 0 or size != 1 << shift or not MIN_CHUNK_SHIFT <= shift <= MAX_CHUNK_SHIFT:
+            self.fail(f"{value!r} is not a power of two from {1 << MIN_CHUNK_SHIFT} to 1M", param, ctx)
+        return shift
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@click.option("--key", "key_id", metavar="KEY", default=MANAGED_KEY, show_default=True, help="The KMS key.")
+@click.option("--plain-names", is_flag=True, help="Keep file names readable in the ciphertext directory.")
+@click.option(
+    "--chunk-size",
+    "chunk_shift",
+    type=ChunkSize(),
+    default=MIN_CHUNK_SHIFT,
+    show_default="4K",
+    help="How much is encrypted at a time. Larger suits files that are written once.",
+)
+@agent_option
+def init(directory: str, key_id: str, *, plain_names: bool, chunk_shift: int, agent_url: str | None) -> None:
+    """Make an encrypted volume in DIR, which is empty or does not exist yet.
+
+    KEY is a key id, key ARN, alias name or alias ARN. Without one the agent's own managed key serves.
+    """
+    parameters = Parameters(chunk_shift=chunk_shift, names="plain" if plain_names else "siv")
+    plan = VolumePlan(key_id=key_id, parameters=parameters, agent_url=agent_url)
+    path = os.path.realpath(directory)
+    with connected(agent_url) as client:
+        description = make_volume(path, client, plan)
+    show_line(f"Made volume {description.volume_id.hex()} in {path} under {description.policies[0].key_arn}")
+    show_line(f"Mount it with: kmsfs mount {directory} MOUNTPOINT")

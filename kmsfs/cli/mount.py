@@ -1,0 +1,58 @@
+"""kmsfs mount: the command line of `mount`, in the foreground or the background."""
+
+import os
+from pathlib import Path
+
+import click
+
+from kmsfs import logs, options
+from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.show import show_line
+from kmsfs.daemonize import Foreground, become_daemon
+from kmsfs.mount import MountPlan
+from kmsfs.mount import mount as run_mount
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path())
+@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+@click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, log to standard error.")
+@click.option("-o", "mount_options", metavar="OPTIONS", multiple=True, help="Mount options, comma-separated.")
+@click.option(
+    "--log-file",
+    type=click.Path(dir_okay=False),
+    help="Append the log to this file; otherwise a background mount logs to the system's log.",
+)
+@agent_option
+def mount(
+    directory: str,
+    mountpoint: str,
+    *,
+    foreground: bool,
+    mount_options: tuple[str, ...],
+    log_file: str | None,
+    agent_url: str | None,
+) -> None:
+    """Mount the volume in DIR at MOUNTPOINT, and return once the mount answers.
+
+    Options are those of mount(8): ro, noexec, nodev, nosuid, allow_other, nodefault_permissions, nonempty
+    and their opposites. For root, allow_other, dev and suid are on, as on a local filesystem. Anybody else
+    may have allow_other where /etc/fuse.conf permits it.
+    """
+    plan = MountPlan(
+        ciphertext=os.path.abspath(directory),  # noqa: PTH100 - a lexical form, symlinks are resolved later
+        mountpoint=os.path.abspath(mountpoint),  # noqa: PTH100 - a mount that hangs must not be asked
+        options=options.parse(mount_options, is_root=os.geteuid() == 0),
+        agent_url=agent_url,
+    )
+    if log_file is not None:
+        logs.to_file(Path(log_file))
+    elif foreground:
+        logs.to_terminal()
+    start = Foreground() if foreground else become_daemon()
+    if start is None:
+        show_line(f"Mounted {plan.ciphertext} at {plan.mountpoint}")
+        return
+    if log_file is None and not foreground:
+        logs.to_system()
+    run_mount(plan, start)

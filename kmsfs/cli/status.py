@@ -1,0 +1,115 @@
+"""kmsfs status: the command line of `status`."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from kmsfs import status as statuses
+from kmsfs.cli.show import show_line, show_pairs
+from kmsfs.status import Status, VolumeReport
+
+
+@click.command()
+@click.argument("path", metavar="[DIR|MOUNTPOINT]", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object for each mount.")
+def status(path: str | None, *, as_json: bool) -> None:
+    """Show how a volume or a mount is; without an argument, every mount.
+
+    What a volume that is not mounted says of itself is shown as it stands there, unchecked: the agent is not
+    asked.
+    """
+    found = statuses.all_mounts() if path is None else statuses.of_path(path)
+    if as_json:
+        click.echo(json.dumps([_as_dict(each) for each in found], indent=2))
+        return
+    if not found:
+        show_line("No kmsfs volume is mounted.")
+    for each in found:
+        show_pairs(each.ciphertext, _pairs(each))
+
+
+def _as_dict(found: Status) -> dict[str, object]:
+    mount, volume = found.mount, found.volume
+    return {
+        "state": found.state,
+        "ciphertext": found.ciphertext,
+        "mountpoint": mount and mount.mountpoint,
+        "owner_uid": mount and mount.owner_uid,
+        "options": mount and sorted(mount.options),
+        "volume": volume and _volume_as_dict(volume),
+        "running": found.running,
+    }
+
+
+def _volume_as_dict(volume: VolumeReport) -> dict[str, object]:
+    description = volume.description
+    return {
+        "volume_id": volume.volume_id,
+        "format": description.format,
+        "names": description.parameters.names,
+        "chunk_size_bytes": 1 << description.parameters.chunk_shift,
+        "is_clean": volume.is_clean,
+        "holder_pid": volume.holder and volume.holder.pid,
+        "holder_host": volume.holder and volume.holder.host,
+        "keys": [
+            {"policy": policy.index, "mode": policy.mode, "key_arn": policy.key_arn}
+            for policy in description.policies
+        ],
+        "bucket_keys": [
+            {
+                "id": entry.id.hex(),
+                "policy": entry.policy,
+                "key_material_id": entry.key_material_id,
+                "created": entry.created,
+            }
+            for entry in description.bucket_keys
+        ],
+    }
+
+
+def _pairs(found: Status) -> Iterator[tuple[str, object]]:
+    yield "state", found.state
+    if found.mount is not None:
+        yield "mounted at", found.mount.mountpoint
+        yield "options", ",".join(sorted(found.mount.options))
+    if found.volume is not None:
+        yield from _volume_pairs(found.volume)
+    if found.running is not None:
+        yield from _running_pairs(found.running)
+
+
+def _volume_pairs(volume: VolumeReport) -> Iterator[tuple[str, object]]:
+    yield "volume", volume.volume_id
+    parameters = volume.description.parameters
+    yield "names", {"siv": "encrypted", "plain": "plain"}[parameters.names]
+    yield "chunks", f"{1 << parameters.chunk_shift} bytes"
+    for policy in volume.description.policies:
+        yield "key", f"{policy.key_arn} ({policy.mode})"
+    for entry in volume.description.bucket_keys:
+        material = entry.key_material_id or "unknown"
+        yield "bucket key", f"{entry.id.hex()}, made {entry.created} under key material {material}"
+    if volume.holder is not None:
+        yield "in use by", volume.holder
+    clean = (
+        "yes" if volume.is_clean else "no: a mount ended without unmounting; files are repaired when opened"
+    )
+    yield "clean", clean
+
+
+def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
+    yield "process", running.get("pid")
+    began = running.get("began")
+    if isinstance(began, int | float):
+        yield "since", datetime.fromtimestamp(began, UTC).isoformat(" ", "seconds")
+    yield "memory", f"{running.get('resident_kib')} KiB resident"
+    yield "open descriptors", running.get("open_descriptors")
+    hardened = running.get("hardening")
+    if isinstance(hardened, dict):
+        locked, reason = hardened.get("memory_locked"), hardened.get("memory_lock_reason")
+        yield "kept out of swap", "yes" if locked else f"no: {reason}"
+    counters = running.get("counters")
+    if isinstance(counters, dict):
+        for name, value in counters.items():
+            yield str(name).replace("_", " "), value
