@@ -1,0 +1,208 @@
+"""``kms-agent key``: keys and their life, over the agent's API."""
+
+from __future__ import annotations
+
+import click
+
+from agent.api import operations
+from agent.api.enums import KeyState
+from agent.api.errors import ServiceError
+from agent.api.shapes.aliases import CreateAliasRequest
+from agent.api.shapes.keys import (
+    CancelKeyDeletionRequest,
+    CreateKeyRequest,
+    DisableKeyRequest,
+    EnableKeyRequest,
+    KeyMetadata,
+    ScheduleKeyDeletionRequest,
+)
+from agent.api.shapes.rotation import (
+    DisableKeyRotationRequest,
+    EnableKeyRotationRequest,
+    GetKeyRotationStatusRequest,
+    GetKeyRotationStatusResponse,
+    RotateKeyOnDemandRequest,
+)
+from agent.cli.listing import all_aliases, all_keys, all_materials, describe, key_id_of
+from agent.cli.names import alias_name
+from agent.cli.options import agent_option, json_option
+from agent.cli.printing import moment, plain, print_fields, print_json, print_line, print_table
+from agent.client import AgentClient
+
+
+@click.group("key")
+def key_group() -> None:
+    """Create, look at and manage keys.
+
+    KEY is a key id, a key ARN or an alias.
+    """
+
+
+@key_group.command("create")
+@click.option("--description", metavar="TEXT", help="What the key is for.")
+@click.option("--alias", "alias", metavar="NAME", help="Also give it this alias.")
+@agent_option
+@json_option
+def create(description: str | None, alias: str | None, agent_url: str, *, as_json: bool) -> None:
+    """Create a symmetric encryption key."""
+    with AgentClient(agent_url) as client:
+        key = client.call(operations.CREATE_KEY, CreateKeyRequest(description=description)).key_metadata
+        if alias is not None:
+            request = CreateAliasRequest(alias_name=alias_name(alias), target_key_id=key.key_id)
+            try:
+                client.call(operations.CREATE_ALIAS, request)
+            except ServiceError:
+                click.echo(f"the key was created, but without its alias: {key.arn}", err=True)
+                raise
+    if as_json:
+        print_json(plain(key))
+    else:
+        print_line(key.arn or key.key_id)
+
+
+@key_group.command("list")
+@agent_option
+@json_option
+def list_(agent_url: str, *, as_json: bool) -> None:
+    """List the keys that you may look at."""
+    with AgentClient(agent_url) as client:
+        keys = list(all_keys(client))
+        names: dict[str, list[str]] = {key.key_id: [] for key in keys}
+        for alias in all_aliases(client, None):
+            names.get(alias.target_key_id or "", []).append(alias.alias_name)
+    if as_json:
+        print_json([plain(key) | {"Aliases": names[key.key_id]} for key in keys])
+        return
+    rows = [(key.key_id, ", ".join(names[key.key_id]), _state(key), key.description or "") for key in keys]
+    print_table(("Key id", "Aliases", "State", "Description"), rows)
+
+
+@key_group.command("show")
+@click.argument("key")
+@agent_option
+@json_option
+def show(key: str, agent_url: str, *, as_json: bool) -> None:
+    """Show all there is to know about a key."""
+    with AgentClient(agent_url) as client:
+        metadata = describe(client, key)
+        key_id = metadata.key_id
+        rotation = client.call(operations.GET_KEY_ROTATION_STATUS, GetKeyRotationStatusRequest(key_id=key_id))
+        aliases = [alias.alias_name for alias in all_aliases(client, key_id)]
+        materials = list(all_materials(client, key_id))
+    if as_json:
+        print_json(
+            {
+                "KeyMetadata": plain(metadata),
+                "Aliases": aliases,
+                "RotationStatus": plain(rotation),
+                "Rotations": [plain(material) for material in materials],
+            }
+        )
+        return
+    print_fields(
+        {
+            "Key id": key_id,
+            "ARN": metadata.arn or "",
+            "Aliases": ", ".join(aliases),
+            "Description": metadata.description or "",
+            "State": _state(metadata),
+            "Spec": f"{metadata.key_spec}, {metadata.key_usage}",
+            "Manager": str(metadata.key_manager),
+            "Created": moment(metadata.creation_date),
+            "Rotation": _rotation(rotation),
+            "Key material": f"{len(materials)} in all, present: {metadata.current_key_material_id}",
+        }
+    )
+
+
+@key_group.command("enable")
+@click.argument("key")
+@agent_option
+def enable(key: str, agent_url: str) -> None:
+    """Let a disabled key be used again."""
+    with AgentClient(agent_url) as client:
+        client.call(operations.ENABLE_KEY, EnableKeyRequest(key_id=key_id_of(client, key)))
+
+
+@key_group.command("disable")
+@click.argument("key")
+@agent_option
+def disable(key: str, agent_url: str) -> None:
+    """Refuse every use of a key until it is enabled again."""
+    with AgentClient(agent_url) as client:
+        client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=key_id_of(client, key)))
+
+
+@key_group.command("rotate")
+@click.argument("key")
+@agent_option
+def rotate(key: str, agent_url: str) -> None:
+    """Give a key new material now; what the old material encrypted still decrypts."""
+    with AgentClient(agent_url) as client:
+        client.call(operations.ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key_id_of(client, key)))
+
+
+@key_group.command("auto-rotate")
+@click.argument("key")
+@click.option(
+    "--every", "days", metavar="DAYS", type=click.IntRange(90, 2560), help="Rotate every so many days."
+)
+@click.option("--off", is_flag=True, help="Rotate no more by itself.")
+@agent_option
+def auto_rotate(key: str, days: int | None, agent_url: str, *, off: bool) -> None:
+    """Rotate a key's material by itself, every 365 days unless told otherwise."""
+    if off and days is not None:
+        raise click.UsageError("--every and --off exclude each other")
+    with AgentClient(agent_url) as client:
+        key_id = key_id_of(client, key)
+        if off:
+            client.call(operations.DISABLE_KEY_ROTATION, DisableKeyRotationRequest(key_id=key_id))
+        else:
+            request = EnableKeyRotationRequest(key_id=key_id, rotation_period_in_days=days)
+            client.call(operations.ENABLE_KEY_ROTATION, request)
+
+
+@key_group.command("schedule-deletion")
+@click.argument("key")
+@click.option("--days", metavar="DAYS", type=click.IntRange(7, 30), default=30, show_default=True)
+@agent_option
+@json_option
+def schedule_deletion(key: str, days: int, agent_url: str, *, as_json: bool) -> None:
+    """Delete a key after a waiting period, during which it cannot be used.
+
+    What it encrypted is lost with it. Until then the deletion can be cancelled.
+    """
+    with AgentClient(agent_url) as client:
+        key_id = key_id_of(client, key)
+        request = ScheduleKeyDeletionRequest(key_id=key_id, pending_window_in_days=days)
+        response = client.call(operations.SCHEDULE_KEY_DELETION, request)
+    if as_json:
+        print_json(plain(response))
+        return
+    print_line(
+        f"{key_id} will be deleted on {moment(response.deletion_date)}; "
+        f"to keep it: kms-agent key cancel-deletion {key_id}"
+    )
+
+
+@key_group.command("cancel-deletion")
+@click.argument("key")
+@agent_option
+def cancel_deletion(key: str, agent_url: str) -> None:
+    """Keep a key whose deletion was scheduled; it is disabled until you enable it."""
+    with AgentClient(agent_url) as client:
+        request = CancelKeyDeletionRequest(key_id=key_id_of(client, key))
+        client.call(operations.CANCEL_KEY_DELETION, request)
+        print_line(f"{request.key_id} stays, disabled; to use it: kms-agent key enable {request.key_id}")
+
+
+def _state(key: KeyMetadata) -> str:
+    if key.key_state is KeyState.PENDING_DELETION:
+        return f"{key.key_state} ({moment(key.deletion_date)})"
+    return str(key.key_state or "(not yours)")
+
+
+def _rotation(status: GetKeyRotationStatusResponse) -> str:
+    if not status.key_rotation_enabled:
+        return "on demand only"
+    return f"every {status.rotation_period_in_days} days, next {moment(status.next_rotation_date)}"

@@ -1,0 +1,73 @@
+"""Reading lists from the agent to their end, page by page, and finding the key behind a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.api import operations
+from agent.api.enums import IncludeKeyMaterial
+from agent.api.errors import AccessDeniedException, NotFoundException
+from agent.api.shapes.aliases import AliasListEntry, ListAliasesRequest
+from agent.api.shapes.keys import DescribeKeyRequest, KeyMetadata, ListKeysRequest
+from agent.api.shapes.rotation import ListKeyRotationsRequest, RotationsListEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.client import AgentClient
+
+
+def describe(client: AgentClient, key: str) -> KeyMetadata:
+    """Return what the agent says about a key, named by id, ARN or alias."""
+    return client.call(operations.DESCRIBE_KEY, DescribeKeyRequest(key_id=key)).key_metadata
+
+
+def key_id_of(client: AgentClient, key: str) -> str:
+    """Return the id behind an alias; most operations take none, and people like them."""
+    if key.startswith("alias/") or ":alias/" in key:
+        return describe(client, key).key_id
+    return key
+
+
+def all_keys(client: AgentClient) -> Iterator[KeyMetadata]:
+    """Yield every key; of those that the caller may not look at, the id and ARN only."""
+    marker: str | None = None
+    while True:
+        page = client.call(operations.LIST_KEYS, ListKeysRequest(limit=1000, marker=marker))
+        for entry in page.keys:
+            try:
+                yield describe(client, entry.key_id)
+            except AccessDeniedException:
+                yield KeyMetadata(key_id=entry.key_id, arn=entry.key_arn)
+            except NotFoundException:
+                continue  # deleted meanwhile
+        marker = page.next_marker
+        if not page.truncated:
+            return
+
+
+def all_aliases(client: AgentClient, key_id: str | None) -> Iterator[AliasListEntry]:
+    """Yield every alias, or every one of a key."""
+    marker: str | None = None
+    while True:
+        request = ListAliasesRequest(key_id=key_id, limit=100, marker=marker)
+        page = client.call(operations.LIST_ALIASES, request)
+        yield from page.aliases
+        marker = page.next_marker
+        if not page.truncated:
+            return
+
+
+def all_materials(client: AgentClient, key_id: str) -> Iterator[RotationsListEntry]:
+    """Yield every generation of a key's material, with the rotation that made it."""
+    marker: str | None = None
+    everything = IncludeKeyMaterial.ALL_KEY_MATERIAL
+    while True:
+        request = ListKeyRotationsRequest(
+            key_id=key_id, include_key_material=everything, limit=1000, marker=marker
+        )
+        page = client.call(operations.LIST_KEY_ROTATIONS, request)
+        yield from page.rotations
+        marker = page.next_marker
+        if not page.truncated:
+            return

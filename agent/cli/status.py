@@ -1,0 +1,41 @@
+"""``kms-agent status``: is there an agent, and which."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from agent.cli.options import agent_option, json_option
+from agent.cli.printing import moment, print_fields, print_json
+from agent.client import AgentClient, ProtocolError
+from agent.status import Status
+
+
+@click.command("status")
+@agent_option
+@json_option
+def status(agent_url: str, *, as_json: bool) -> None:
+    """Tell whether an agent answers, and how it is; exit status 3 when none does."""
+    with AgentClient(agent_url) as client:
+        answer = client.status()
+    try:
+        found = msgspec.json.decode(answer.body, type=Status)
+    except ValueError:
+        raise ProtocolError(f"{agent_url} is not a kms-agent: it has no status") from None
+    if as_json:
+        print_json({"url": agent_url, **msgspec.to_builtins(found)})
+        return
+    print_fields(
+        {
+            "Agent": agent_url,
+            "State": found.state,
+            "Version": found.version,
+            "Process": str(found.pid),
+            "Since": moment(found.started),
+            "Region": found.region,
+            "Account": found.account_id,
+            "Keys in": found.state_directory,
+            "Audit log": found.audit_log,
+            "Memory": "locked: keys are never swapped out" if found.memory_locked else "may be swapped out",
+        }
+    )
