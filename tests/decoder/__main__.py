@@ -1,0 +1,42 @@
+"""Print what is in a volume: `PYTHONPATH=tests python -m decoder ROOT < keys.json`.
+
+The keys are read from standard input, so that they show in no process list:
+{"volume_key": "<hex>", "bucket_keys": {"<id, hex>": "<key, hex>"}}. One JSON object per entry is printed.
+"""
+
+import hashlib
+import json
+import sys
+
+from decoder import Keys, Refused, decode
+
+
+def main() -> int:
+    """Read the keys, print the entries; 1 if anything had to be refused."""
+    if len(sys.argv) != 2:
+        sys.stderr.write(__doc__ or "")
+        return 2
+    given = json.load(sys.stdin)
+    bucket_keys = {bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in given["bucket_keys"].items()}
+    try:
+        for entry in decode(sys.argv[1], Keys(bytes.fromhex(given["volume_key"]), bucket_keys)):
+            shown: dict[str, object] = {"path": _text(entry.path), "type": entry.type}
+            if entry.content is not None:
+                shown |= {"size": len(entry.content), "sha256": hashlib.sha256(entry.content).hexdigest()}
+            if entry.target is not None:
+                shown["target"] = _text(entry.target)
+            if entry.xattrs:
+                shown["xattrs"] = {_text(name): value.hex() for name, value in entry.xattrs.items()}
+            sys.stdout.write(json.dumps(shown) + "\n")
+    except Refused as refusal:
+        sys.stderr.write(f"refused: {refusal}\n")
+        return 1
+    return 0
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

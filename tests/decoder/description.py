@@ -1,0 +1,41 @@
+"""The volume description: format.md, section 5."""
+
+import hmac
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from decoder.primitives import expand, hmac_sha256
+from decoder.refusal import Refused
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the other parts of the decoder need of a description."""
+
+    volume_id: bytes
+    chunk_shift: int
+    plain_names: bool
+    bucket_key_ids: frozenset[bytes]
+
+
+def read_description(raw: bytes, volume_key: bytes) -> Description:
+    """Read a description; its MAC is checked before a word of it is believed."""
+    match = re.fullmatch(rb"(.*\n)mac: ([0-9a-f]{64})\n", raw, re.DOTALL)
+    if match is None or len(raw) > 262144:
+        raise Refused("the description does not end in a MAC, or is too long")
+    body, mac = match[1], bytes.fromhex(match[2].decode())
+    tree = yaml.load(body, yaml.BaseLoader)  # noqa: S506 - texts, lists and mappings only
+    volume_id = bytes.fromhex(tree["volume_id"])
+    key = expand(volume_key, b"kmsfs mac 1" + volume_id, 32)
+    if not hmac.compare_digest(hmac_sha256(key, body), mac):
+        raise Refused("the MAC of the description is wrong")
+    if tree["format"] != "1" or tree["features"] or tree["parameters"]["bindings"] != "false":
+        raise Refused("not format 1, or with something that this decoder does not know")
+    return Description(
+        volume_id=volume_id,
+        chunk_shift=int(tree["parameters"]["chunk_shift"]),
+        plain_names={"siv": False, "plain": True}[tree["parameters"]["names"]],
+        bucket_key_ids=frozenset(bytes.fromhex(entry["id"]) for entry in tree["bucket_keys"]),
+    )

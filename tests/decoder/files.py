@@ -1,0 +1,72 @@
+"""Regular files: format.md, section 8."""
+
+import hmac
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from decoder.description import Description
+from decoder.primitives import expand, xaes_open
+from decoder.refusal import Refused
+
+HEADER_SIZE = 512
+RECORD_OVERHEAD = 40
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header that authenticates."""
+
+    file_id: bytes
+    content_key: bytes
+    plain_size: int
+    sparse: bool
+
+
+def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes, bytes]) -> Header:
+    """Open the header at the beginning of a backing file."""
+    if len(raw) < HEADER_SIZE:
+        raise Refused("shorter than a header")
+    if raw[0:6] != bytes.fromhex("894b4d534653"):
+        raise Refused("wrong magic")
+    fixed = struct.unpack(">HBBBBHH", raw[6:16])
+    if fixed != (1, 1, 1, description.chunk_shift, 1, 72, 0):
+        raise Refused("a field of the header has a value that the format does not have")
+    if raw[168:376] != bytes(208):
+        raise Refused("reserved bytes of the header are not zero")
+    volume_id, file_id, bucket_key_id, commitment = raw[16:32], raw[32:48], raw[48:64], raw[64:96]
+    if volume_id != description.volume_id:
+        raise Refused("of another volume")
+    if bucket_key_id not in description.bucket_key_ids or bucket_key_id not in bucket_keys:
+        raise Refused("under another bucket key")
+    data_key = xaes_open(bucket_keys[bucket_key_id], raw[96:120], raw[0:96], raw[120:168])
+    expected = expand(data_key, b"kmsfs commitment 1" + volume_id + file_id, 32)
+    if not hmac.compare_digest(expected, commitment):
+        raise Refused("wrong commitment")
+    content_key = expand(data_key, b"kmsfs content 1" + volume_id + file_id, 32)
+    block = xaes_open(content_key, raw[376:400], raw[0:376], raw[400:512])
+    plain_size, flags, bindings = struct.unpack(">QHH", block[:12])
+    if plain_size > 1 << 62 or flags > 3 or bindings > 2:
+        raise Refused("a field of the sealed block has a value that the format does not have")
+    if any(block[12:16]) or any(block[16 + 16 * bindings :]):
+        raise Refused("reserved bytes of the sealed block are not zero")
+    return Header(file_id, content_key, plain_size, sparse=bool(flags & 1))
+
+
+def read_content(raw: bytes, header: Header, chunk_shift: int) -> bytes:
+    """Return the plaintext of a whole backing file."""
+    chunk_size = 1 << chunk_shift
+    count = -(-header.plain_size // chunk_size)
+    if len(raw) != HEADER_SIZE + header.plain_size + RECORD_OVERHEAD * count:
+        raise Refused("the backing size is not the one that the plain size leads to")
+    plain = bytearray()
+    for index in range(count):
+        length = min(chunk_size, header.plain_size - index * chunk_size)
+        start = HEADER_SIZE + index * (chunk_size + RECORD_OVERHEAD)
+        record = raw[start : start + length + RECORD_OVERHEAD]
+        if header.sparse and not any(record):
+            plain += bytes(length)
+            continue
+        ad = b"kmsfs chunk 1" + header.file_id + struct.pack(">Q", index)
+        plain += xaes_open(header.content_key, record[:24], ad, record[24:])
+    return bytes(plain)

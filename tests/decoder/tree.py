@@ -1,0 +1,132 @@
+"""A whole volume: format.md, sections 3, 7 and 11."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from decoder.description import Description, read_description
+from decoder.files import read_content, read_header
+from decoder.names import Sealed
+from decoder.refusal import Refused
+
+TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the KMS would give for the blobs in the description."""
+
+    volume_key: bytes = field(repr=False)
+    bucket_keys: Mapping[bytes, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One inode under one name.
+
+    Attributes:
+        path: plain path from the root, without a slash at either end; empty for the root.
+        type: a value of TYPES.
+        content: of a file; None for anything else.
+        target: of a symlink; None for anything else.
+        xattrs: plain names and values of the `user.` namespace.
+        status: the backing inode's.
+    """
+
+    path: bytes
+    type: str
+    content: bytes | None
+    target: bytes | None
+    xattrs: Mapping[bytes, bytes]
+    status: os.stat_result
+
+
+def decode(root: str | bytes | os.PathLike[str], keys: Keys) -> Iterator[Entry]:
+    """Yield everything in the volume at `root`, directories before what is in them, names in stored order.
+
+    Raises:
+        Refused: at the first thing that is not as it must be.
+    """
+    top = os.fsencode(root)
+    with open(os.path.join(top, b".kmsfs-volume/volume.yaml"), "rb") as file:
+        description = read_description(file.read(), keys.volume_key)
+    sealed = Sealed(keys.volume_key, description.volume_id)
+    yield from _Tree(description, sealed, keys).directory(top, b"")
+
+
+class _Tree:
+    def __init__(self, description: Description, sealed: Sealed, keys: Keys) -> None:
+        self._description = description
+        self._sealed = sealed
+        self._keys = keys
+
+    def directory(self, stored: bytes, path: bytes) -> Iterator[Entry]:
+        try:
+            dir_id = self._sealed.dir_id(os.readlink(os.path.join(stored, b".kmsfs")))
+        except (Refused, OSError) as error:
+            raise Refused(f"{path!r}: its record: {error}") from error
+        yield self._entry(stored, path, "directory", owner=dir_id)
+        for name in sorted(os.listdir(stored)):
+            if name.startswith(b".kmsfs") or (name.startswith(b"kmsfs.long.") and name.endswith(b".name")):
+                continue
+            child = os.path.join(stored, name)
+            plain = os.path.join(path, self._plain_name(dir_id, stored, name))
+            if stat.S_ISDIR(os.lstat(child).st_mode):
+                yield from self.directory(child, plain)
+            else:
+                yield self._leaf(dir_id, child, plain)
+
+    def _plain_name(self, dir_id: bytes, directory: bytes, name: bytes) -> bytes:
+        if self._description.plain_names:
+            return name
+        if not name.startswith(b"kmsfs.long."):
+            return self._sealed.name(dir_id, name)
+        try:
+            with open(os.path.join(directory, name + b".name"), "rb") as file:
+                return self._sealed.long_name(dir_id, name, file.read(364))
+        except FileNotFoundError:
+            raise Refused(f"{name!r} has no sidecar") from None
+
+    def _leaf(self, dir_id: bytes, stored: bytes, path: bytes) -> Entry:
+        kind = TYPES[stat.S_IFMT(os.lstat(stored).st_mode)]
+        try:
+            if kind == "symlink":
+                return self._entry(
+                    stored, path, kind, target=self._sealed.target(dir_id, os.readlink(stored))
+                )
+            if kind != "file":
+                return self._entry(stored, path, kind)
+            with open(stored, "rb") as file:
+                raw = file.read()
+            header = read_header(raw, self._description, self._keys.bucket_keys)
+            content = read_content(raw, header, self._description.chunk_shift)
+            return self._entry(stored, path, kind, content=content, owner=header.file_id)
+        except Refused as error:
+            raise Refused(f"{path!r}: {error}") from error
+
+    def _entry(
+        self,
+        stored: bytes,
+        path: bytes,
+        kind: str,
+        *,
+        content: bytes | None = None,
+        target: bytes | None = None,
+        owner: bytes | None = None,
+    ) -> Entry:
+        xattrs: dict[bytes, bytes] = {}
+        if owner is not None:
+            for name in map(os.fsencode, os.listxattr(stored)):
+                if name.startswith(b"user."):
+                    plain = self._sealed.xattr_name(name)
+                    xattrs[plain] = self._sealed.xattr_value(owner, plain, os.getxattr(stored, name))
+        return Entry(path, kind, content, target, xattrs, os.lstat(stored))
