@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
 from dataclasses import dataclass
+from pathlib import Path
 
 _PR_SET_DUMPABLE = 4
+_CAP_IPC_LOCK = 14
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
@@ -25,10 +26,11 @@ def harden_process() -> Hardening:
         OSError: The process could not be made undumpable.
     """
     libc = ctypes.CDLL(None, use_errno=True)
+    memory_locked = _lock_memory(libc)
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    return Hardening(memory_locked=_lock_memory(libc))
+    return Hardening(memory_locked=memory_locked)
 
 
 def _lock_memory(libc: ctypes.CDLL) -> bool:
@@ -37,11 +39,16 @@ def _lock_memory(libc: ctypes.CDLL) -> bool:
     Only without a limit: with one, MCL_FUTURE turns a later growth of the process into a failed
     allocation.
     """
-    if os.geteuid() == 0:
-        try:
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        except (OSError, ValueError):
-            return False
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit != resource.RLIM_INFINITY and not _has_capability(_CAP_IPC_LOCK):
         return False
     return bool(libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
+
+
+def _has_capability(number: int) -> bool:
+    """Tell whether the process has a capability of capabilities(7) in effect."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> number & 1)
+    return False

@@ -31,6 +31,8 @@ def verify(log: Path | None, config_path: Path | None, *, as_json: bool) -> None
     Exit status 12 when the log is not what the agent wrote.
     """
     path = log or load(config_path, standard_places(os.environ, os.geteuid())).audit_path
+    if not path.exists() and not path.with_suffix(".head").exists():
+        raise AuditVerificationError(None, f"{path}: no log; no agent ever wrote there, or it was removed")
     try:
         found = verify_log(path)
     except OSError as error:
