@@ -30,7 +30,7 @@ _FLOCK: Final = struct.Struct("@hhqqi0q")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a volume's lock, for messages: nothing is decided on it, since the storage could lie."""
+    """Who holds a volume's lock, for messages: the storage could lie, so little is decided on it."""
 
     pid: int
     host: str

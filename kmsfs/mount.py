@@ -17,7 +17,7 @@ from typing import Final
 import pyfuse3
 import trio
 
-from kmsfs import hardening, mountinfo, mountpoint, readahead, statusdoor, umount
+from kmsfs import hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
 from kmsfs.connect import connected
 from kmsfs.daemonize import Start
 from kmsfs.durable import sync_filesystem
@@ -63,6 +63,7 @@ def mount(plan: MountPlan, start: Start) -> None:
     hardening.tune_malloc()
     hardened = hardening.harden()
     ciphertext = os.path.realpath(plan.ciphertext)
+    volumedir.require_volume(ciphertext)
     mountpoint.require_fuse(plan.options)
     where = mountpoint.prepare(plan.mountpoint, ciphertext, plan.options)
     with ExitStack() as stack:
@@ -135,7 +136,7 @@ async def _announce(session: _Session, start: Start) -> None:
     mounted = await _appeared(session.mountpoint)
     try:
         # In a thread, or it would wait for an answer that nobody but this one can give.
-        await trio.to_thread.run_sync(os.stat, session.mountpoint, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(os.statvfs, session.mountpoint, abandon_on_cancel=True)
     except OSError as error:
         raise MountRefusedError(f"{session.mountpoint} is mounted but answers: {error.strerror}") from None
     readahead.raise_read_ahead(mounted.device)

@@ -16,6 +16,7 @@ from kmsfs.volumedir import NotAVolumeError, read_description, root_directory, v
 MOUNTED: Final = "mounted"
 HANGING: Final = "mounted, not answering"
 ELSEWHERE: Final = "in use by a mount that is not visible here"
+ABANDONED: Final = "mounted, but its process has gone"
 UNMOUNTED: Final = "not mounted"
 
 
@@ -92,8 +93,15 @@ def _of_mount(mount: mountinfo.Mount) -> Status:
         report = None
     path = statusdoor.socket_path(mount.owner_uid, mount.device, os.environ)
     running = statusdoor.ask(path)
-    may_ask = os.geteuid() in {0, mount.owner_uid}
-    return Status(MOUNTED if running or not may_ask else HANGING, mount.source, mount, report, running)
+    return Status(
+        _state(mount, report, is_answering=running is not None), mount.source, mount, report, running
+    )
+
+
+def _state(mount: mountinfo.Mount, report: VolumeReport | None, *, is_answering: bool) -> str:
+    if is_answering or os.geteuid() not in {0, mount.owner_uid}:
+        return MOUNTED
+    return HANGING if report is None or report.is_locked else ABANDONED
 
 
 def _read_volume(path: str) -> VolumeReport:

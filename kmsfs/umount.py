@@ -60,7 +60,7 @@ def unmount(path: str) -> None:
         raise NotMountedError(f"no kmsfs volume is mounted at {mountpoint}")
     holder = None if "ro" in mount.options else _holder(mount.source)
     detach(mountpoint, lazy=False)
-    if holder is not None:
+    if holder is not None and holder.mountpoint == mountpoint:
         _wait_until_released(mount.source, holder)
 
 
@@ -107,7 +107,8 @@ def clear_stale(mountpoint: str) -> int:
 
 def _is_dead(mountpoint: str) -> bool:
     try:
-        Path(mountpoint).stat()
+        # Unlike stat(2), this is never answered from what the kernel remembers.
+        os.statvfs(mountpoint)
     except OSError as error:
         return error.errno == errno.ENOTCONN
     return False
@@ -124,10 +125,12 @@ def _holder(source: str) -> locking.Holder | None:
 
 def _wait_until_released(source: str, holder: locking.Holder) -> None:
     deadline = time.monotonic() + _FINISH_SECONDS
-    while _holder(source) == holder:
-        if time.monotonic() > deadline:
-            raise StillFinishingError(f"{source} is unmounted, but {holder} is still writing to it")
-        time.sleep(_POLL_SECONDS)
+    with root_directory(source) as root_fd, volume_directory(root_fd) as volume_fd:
+        # The holder takes its name out just before it lets go.
+        while locking.is_held_exclusively(volume_fd) and locking.holder(volume_fd) in {holder, None}:
+            if time.monotonic() > deadline:
+                raise StillFinishingError(f"{source} is unmounted, but {holder} is still writing to it")
+            time.sleep(_POLL_SECONDS)
 
 
 def _users(mountpoint: str) -> tuple[str, ...]:

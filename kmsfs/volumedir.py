@@ -61,6 +61,17 @@ def volume_directory(root_fd: int) -> Iterator[int]:
         os.close(volume_fd)
 
 
+def require_volume(path: str) -> None:
+    """Check that there is something like a volume, before anything else is set going for it.
+
+    Raises:
+        NotAVolumeError: there is none.
+        OSError: it cannot be opened.
+    """
+    with root_directory(path) as root_fd, volume_directory(root_fd):
+        return
+
+
 def read_description(volume_fd: int) -> bytes:
     """Return the volume description as it is stored, cut off beyond the size that nothing accepts.
 

@@ -24,8 +24,6 @@ class ChunkSize(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the exponent, or fail with what is allowed."""
-        if isinstance(value, int):
-            return value
         match = _SIZE.fullmatch(str(value))
         size = int(match[1]) << _UNITS[match[2].lower()] if match else 0
         shift = size.bit_length() - 1
@@ -42,8 +40,8 @@ class ChunkSize(click.ParamType[int]):
     "--chunk-size",
     "chunk_shift",
     type=ChunkSize(),
-    default=MIN_CHUNK_SHIFT,
-    show_default="4K",
+    default="4K",
+    show_default=True,
     help="How much is encrypted at a time. Larger suits files that are written once.",
 )
 @agent_option

@@ -1,12 +1,14 @@
 """Owns how things look on the terminal. Knows nothing of how they were found out."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from kmsfs.cli.exits import Explanation
+
+_NAME_WIDTH: Final = 19
 
 
 def printable(text: object) -> str:
@@ -29,12 +31,8 @@ def show_line(text: str) -> None:
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[str, object]]) -> None:
-    """Print names and values below a title on standard output."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    """Print names and values below a title on standard output, one line each however long."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(Text(printable(title), style="bold"))
     for name, value in pairs:
-        table.add_row(Text("  " + name), Text(printable(value)))
-    console = Console(highlight=False)
-    console.print(Text(printable(title), style="bold"), soft_wrap=True)
-    console.print(table)
+        console.print(Text.assemble((f"  {name:<{_NAME_WIDTH}}", "dim"), printable(value)))
