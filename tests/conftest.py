@@ -1,11 +1,18 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests: directories for sockets, and real agents."""
+
+from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from agents import RunningAgent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -14,3 +21,32 @@ def short_directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="kms-", dir="/tmp"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def make_agent() -> Iterator[Callable[[], RunningAgent]]:
+    """Make agents that are not started yet; all of them, and all they wrote, are gone after the test."""
+    made: list[RunningAgent] = []
+
+    def make() -> RunningAgent:
+        made.append(RunningAgent(Path(tempfile.mkdtemp(prefix="kms-", dir="/tmp"))))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.discard()
+        shutil.rmtree(agent.directory)
+
+
+@pytest.fixture
+def running_agent(make_agent: Callable[[], RunningAgent]) -> RunningAgent:
+    """An agent that serves."""
+    agent = make_agent()
+    agent.start()
+    return agent
+
+
+@pytest.fixture
+def agent_url(running_agent: RunningAgent) -> str:
+    """The address of an agent that serves."""
+    return running_agent.url
