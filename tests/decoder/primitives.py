@@ -54,9 +54,9 @@ def xaes_open(key: bytes, nonce: bytes, ad: bytes, sealed: bytes) -> bytes:
         rlen=2,
         llen=None,
         location=CounterLocation.BeforeFixed,
-        label=b"X",
-        context=nonce[:12],
-        fixed=None,
+        label=None,
+        context=None,
+        fixed=b"X\0" + nonce[:12],
     )
     cipher = Cipher(algorithms.AES256(derivation.derive(key)), modes.GCM(nonce[12:], sealed[-16:]))
     decryptor = cipher.decryptor()

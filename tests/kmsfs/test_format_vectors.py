@@ -1,0 +1,103 @@
+"""The format's own vectors: the program makes them, the decoder and the program read them."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from decoder.description import read_description
+from decoder.files import read_content, read_header
+from decoder.names import Sealed
+from kmsfs import header, volume
+from kmsfs.bucketkeys import BucketKey
+from kmsfs.names import SivNames, is_long, long_name_matches
+from kmsfs.records import RecordCipher
+from kmsfs.volume import VolumeKeys
+from vectors.generate import FILE, build
+
+VECTORS: dict[str, Any] = json.loads(FILE.read_text())
+VOLUME_KEY, VOLUME_ID, BUCKET_KEY_ID, BUCKET_KEY = (
+    bytes.fromhex(VECTORS[name]) for name in ("volume_key", "volume_id", "bucket_key_id", "bucket_key")
+)
+KEYS = VolumeKeys.derive(VOLUME_KEY, VOLUME_ID)
+DECODER = Sealed(VOLUME_KEY, VOLUME_ID)
+DESCRIPTION = read_description(VECTORS["description"].encode(), VOLUME_KEY)
+
+
+def test_generator_gives_the_vectors() -> None:
+    """The program still writes format 1 byte for byte as the vectors have it."""
+    assert build() == VECTORS
+
+
+def test_subkeys() -> None:
+    """The subkeys are those that the vectors have."""
+    assert {name: getattr(KEYS, name).hex() for name in VECTORS["subkeys"]} == VECTORS["subkeys"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["names"])
+def test_names(vector: dict[str, Any]) -> None:
+    """Both open every name, short and long, to what was sealed."""
+    dir_id, name = bytes.fromhex(vector["dir_id"]), bytes.fromhex(vector["name"])
+    stored = vector["stored"].encode()
+    if vector["sidecar"] is None:
+        spelling = stored
+        assert DECODER.name(dir_id, stored) == name
+    else:
+        spelling = vector["sidecar"].encode()
+        assert is_long(stored)
+        assert long_name_matches(stored, spelling)
+        assert DECODER.long_name(dir_id, stored, spelling) == name
+    assert SivNames(KEYS.names).open(dir_id, spelling) == name
+
+
+def test_records() -> None:
+    """Both open every directory record, link target and attribute."""
+    cipher = RecordCipher(KEYS.records, KEYS.xattr)
+    for vector in VECTORS["directory_records"]:
+        stored = vector["stored"].encode()
+        assert DECODER.dir_id(stored).hex() == vector["dir_id"] == cipher.open(stored).dir_id.hex()
+        assert cipher.open(stored).policy == vector["policy"]
+    for vector in VECTORS["targets"]:
+        dir_id, stored = bytes.fromhex(vector["dir_id"]), vector["stored"].encode()
+        assert DECODER.target(dir_id, stored).hex() == vector["target"]
+        assert cipher.open_target(dir_id, stored).hex() == vector["target"]
+    for vector in VECTORS["xattrs"]:
+        owner, name, value = (bytes.fromhex(vector[field]) for field in ("owner", "name", "stored_value"))
+        assert DECODER.xattr_name(vector["stored_name"].encode()) == name
+        assert cipher.open_xattr_name(vector["stored_name"].encode()) == name
+        assert DECODER.xattr_value(owner, name, value).hex() == vector["value"]
+        assert cipher.open_xattr_value(owner, name, value).hex() == vector["value"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["headers"])
+def test_headers(vector: dict[str, Any]) -> None:
+    """Both unlock every header to the same file id, content key, size and flags."""
+    raw = bytes.fromhex(vector["raw"])
+    second = read_header(raw, DESCRIPTION, {BUCKET_KEY_ID: BUCKET_KEY})
+    keys = header.unlock(header.parse(raw), VOLUME_ID, BucketKey(BUCKET_KEY_ID, BUCKET_KEY))
+    block = header.unseal(keys, raw)
+    assert second.file_id == keys.file_id == bytes.fromhex(vector["file_id"])
+    assert second.content_key == keys.content_key == bytes.fromhex(vector["content_key"])
+    assert second.plain_size == block.size == vector["size"]
+    assert int(block.flags) == vector["flags"]
+    assert second.sparse == bool(vector["flags"] & 1)
+
+
+@pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda vector: str(vector["plain_size"]))
+def test_files(vector: dict[str, Any]) -> None:
+    """The decoder reads whole files, sparse ones included."""
+    raw = bytes.fromhex(vector["backing"])
+    opened = read_header(raw, DESCRIPTION, {BUCKET_KEY_ID: BUCKET_KEY})
+    plain = read_content(raw, opened, DESCRIPTION.chunk_shift)
+    assert len(plain) == vector["plain_size"]
+    assert hashlib.sha256(plain).hexdigest() == vector["plain_sha256"]
+
+
+def test_description() -> None:
+    """Both believe the description, and read the same from it."""
+    unverified = volume.load(VECTORS["description"].encode())
+    description = volume.verify(unverified, KEYS.mac)
+    assert description.volume_id == DESCRIPTION.volume_id == VOLUME_ID
+    assert description.parameters.chunk_shift == DESCRIPTION.chunk_shift
+    assert {entry.id for entry in description.bucket_keys} == DESCRIPTION.bucket_key_ids == {BUCKET_KEY_ID}
