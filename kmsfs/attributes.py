@@ -150,8 +150,8 @@ class Attributes:
     @contextmanager
     def _reference(self, node: Node, file: File | None) -> Iterator[int]:
         """Yield a descriptor of a node for the time of one call."""
-        if file is not None:
-            yield file.chunks.fd
+        if file is not None or node.fd >= 0:
+            yield node.fd if file is None else file.chunks.fd
             return
         fd = self.place_fd(node)
         try:

@@ -58,7 +58,8 @@ class _Turn:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._held = False
-        self._lot.unpark()
+        if self._lot:
+            self._lot.unpark()
 
 
 class _Readiness:
