@@ -5,7 +5,7 @@ import traceback
 
 import click
 
-from kmsfs.cli.exits import ExitCode, explain
+from kmsfs.cli.exits import MEANINGS, ExitCode, explain
 from kmsfs.cli.init import init
 from kmsfs.cli.mount import mount
 from kmsfs.cli.show import show_error
@@ -16,7 +16,10 @@ from kmsfs.daemonize import StartFailedError
 _CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(context_settings=_CONTEXT_SETTINGS)
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in MEANINGS.items())
+
+
+@click.group(context_settings=_CONTEXT_SETTINGS, epilog=_EXIT_CODES)
 @click.version_option(package_name="kmsfs")
 def commands() -> None:
     """Encrypt a directory, each file with a key of its own, under a key that a key management agent holds."""

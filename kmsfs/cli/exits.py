@@ -1,29 +1,6 @@
-"""Owns what an error means to whoever typed the command: what to do next, and the exit code. Prints nothing.
+"""Owns what an error means to whoever typed the command: what to do next, and the exit code."""
 
-The exit codes are part of the interface; docs and scripts rely on them:
-
-==== ==================================================================
-code meaning
-==== ==================================================================
-0    done
-1    a bug in kmsfs; the traceback on standard error is wanted
-2    the command line is wrong
-3    there is no such volume, or it cannot be made there
-4    the volume is damaged, or was changed by someone without its key
-5    the volume is in use by another mount
-6    no key management agent can be asked
-7    the agent refuses a key
-8    the mount point cannot be used, or nothing is mounted there
-9    the system lacks FUSE, or refuses to mount
-10   programs still use the mount
-11   the system refuses something else: permission, space, a full disk
-12   unmounted, but the filesystem process has not finished yet
-130  interrupted
-==== ==================================================================
-
-128 and a signal's number stand for a background process that a signal ended before the mount was there.
-"""
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -34,7 +11,10 @@ from kmsfs import errors, locking, mkfs, mountpoint, options, umount, volumedir
 
 
 class ExitCode(IntEnum):
-    """Exit codes, as the table of this module says."""
+    """Exit codes, which scripts and unit files rely on.
+
+    128 and a signal's number stand for a background process that a signal ended before the mount was there.
+    """
 
     DONE = 0
     BUG = 1
@@ -50,6 +30,24 @@ class ExitCode(IntEnum):
     SYSTEM = 11
     FINISHING = 12
     INTERRUPTED = 130
+
+
+MEANINGS: Final[Mapping[ExitCode, str]] = {
+    ExitCode.DONE: "done",
+    ExitCode.BUG: "a bug in kmsfs; please report the traceback",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.VOLUME: "there is no such volume, or none can be made there",
+    ExitCode.DAMAGED: "the volume is damaged, or was changed by someone without its key",
+    ExitCode.IN_USE: "the volume is in use by another mount",
+    ExitCode.NO_AGENT: "no key management agent can be asked",
+    ExitCode.KEY_REFUSED: "the agent refuses a key",
+    ExitCode.MOUNT_POINT: "the mount point cannot be used, or nothing is mounted there",
+    ExitCode.FUSE: "the system lacks FUSE, or refuses to mount",
+    ExitCode.BUSY: "programs still use the mount",
+    ExitCode.SYSTEM: "the system refuses something else: permission, space, a file",
+    ExitCode.FINISHING: "unmounted, but the filesystem process has not finished yet",
+    ExitCode.INTERRUPTED: "interrupted",
+}
 
 
 @dataclass(frozen=True, slots=True)
