@@ -5,7 +5,6 @@ CorruptFileError, KeyUnavailableError, OSError from the store.
 """
 
 import os
-from dataclasses import replace
 
 from kmsfs import backing, header, xaes
 from kmsfs.chunks import ChunkCodec, ChunkError
@@ -153,7 +152,7 @@ class ChunkFile:
         raw = self._scratch.raw[: self._codec.seal(first_index, plain, self._scratch.raw)]
         offset = self.geometry.backing_offset(first_index)
         grown = new_size > self._block.size or not self._on_disk
-        block = replace(self._block, size=new_size) if grown else self._block
+        block = self._resized(new_size) if grown else self._block
         together = grown and first_index == 0
         try:
             if together:
@@ -170,14 +169,14 @@ class ChunkFile:
 
     def set_size(self, size: int) -> None:
         """Seal a smaller size; the chunk that is cut and `fit` come after it."""
-        self._reseal(replace(self._block, size=size))
+        self._reseal(self._resized(size))
 
     def extend(self, size: int) -> None:
         """Grow to `size` with a hole after whole chunks: backing file first, then the header."""
         old = self.backing_size
         backing.truncate(self.fd, self.geometry.backing_size(size))
         try:
-            self._reseal(replace(self._block, size=size, flags=self._block.flags | Flags.SPARSE))
+            self._reseal(self._resized(size, self._block.flags | Flags.SPARSE))
         except OSError:
             backing.truncate(self.fd, old if self._on_disk else 0)
             raise
@@ -185,9 +184,9 @@ class ChunkFile:
     def repair(self, size: int, *, in_memory: bool) -> None:
         """Take `size` for the truth after a crash; on a read-only mount without writing it."""
         if in_memory:
-            self._block = replace(self._block, size=size)
+            self._block = self._resized(size)
             return
-        self._reseal(replace(self._block, size=size))
+        self._reseal(self._resized(size))
         self.fit()
 
     def fit(self) -> None:
@@ -202,6 +201,10 @@ class ChunkFile:
     def close(self) -> None:
         """Close the descriptor; `settle` comes first."""
         os.close(self.fd)
+
+    def _resized(self, size: int, flags: Flags | None = None) -> SealedBlock:
+        block = self._block
+        return SealedBlock(size, block.flags if flags is None else flags, block.binding, block.next_binding)
 
     def _reseal(self, block: SealedBlock) -> None:
         backing.pwrite_all(self.fd, [self._sealed(block)], 0)

@@ -33,6 +33,7 @@ class Directories:
         self._volume = volume
         self._device = device
         self._open: OrderedDict[int, Directory] = OrderedDict()
+        self._last: tuple[Directory | None, bytes, StoredName] = (None, b"", StoredName(b""))
 
     def dirfd(self, directory: Directory) -> int:
         """Return an O_PATH descriptor of the directory, good until the next call.
@@ -69,8 +70,15 @@ class Directories:
         return directory.dir_id
 
     def stored_name(self, directory: Directory, name: bytes) -> StoredName:
-        """Return how the store has a name in a directory."""
-        return self._volume.names.seal(directory.dir_id or self.dir_id(directory), name)
+        """Return how the store has a name in a directory.
+
+        The last answer is kept: the kernel looks a name up before it creates it.
+        """
+        last_directory, last_name, stored = self._last
+        if last_name != name or last_directory is not directory:
+            stored = self._volume.names.seal(directory.dir_id or self.dir_id(directory), name)
+            self._last = directory, name, stored
+        return stored
 
     def plain_name(self, directory: Directory, stored: bytes) -> bytes:
         """Return the name of an entry.

@@ -44,6 +44,8 @@ class Files:
     def create(self, fd: int, inode: int) -> File:
         """Take over the descriptor of a backing file just created; counts as one open."""
         file = self._fresh(fd, inode)
+        # What was just made has no capabilities.
+        file.has_no_capability = True
         self._open[inode] = (file, 1)
         return file
 
