@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from agent.client import AgentClient
+from agent.client import AgentClient, AgentUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,22 @@ class RunningAgent:
     def kill(self) -> None:
         """End the agent with SIGKILL, in the middle of whatever it does."""
         self._end(signal.SIGKILL)
+
+    def end_started(self) -> None:
+        """End an agent that something else started on this agent's socket, if there is one."""
+        with self.client() as client:
+            try:
+                client.status()
+            except AgentUnavailableError:
+                return
+            pid = client.peer_pid()
+        assert pid is not None
+        descriptor = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [], STOP_SECONDS)
+        finally:
+            os.close(descriptor)
 
     def discard(self) -> None:
         """End whatever is left of it."""

@@ -88,14 +88,15 @@ class AgentClient:
             ProtocolError: The answer makes no sense.
         """
         answer = self.post(operation.name, codec.encode_request(request))
-        if answer.status != 200:  # noqa: PLR2004 - the one success there is in AWS JSON
-            raise codec.decode_error(answer.body, answer.status)
         try:
-            return codec.decode_response(operation, answer.body)
-        except ValueError as error:
+            if answer.status == 200:  # noqa: PLR2004 - the one success there is in AWS JSON
+                return codec.decode_response(operation, answer.body)
+            refusal = codec.decode_error(answer.body, answer.status)
+        except codec.MalformedResponseError as error:
             raise ProtocolError(
                 f"{self.url} answered {operation.name} with something else: {error}"
             ) from None
+        raise refusal
 
     def post(self, operation_name: str, body: bytes) -> Answer:
         """Send an operation's JSON and return the answer, good or bad, undecoded."""

@@ -109,6 +109,7 @@ class Connection:
 
     def _read_answer(self, deadline: float) -> Answer:
         response: h11.Response | None = None
+        something_came = False
         chunks: list[bytes] = []
         size_bytes = 0
         while True:
@@ -116,8 +117,9 @@ class Connection:
             if event is h11.NEED_DATA:
                 self._wait_until(deadline)
                 data = self._socket.recv(_RECEIVE_BYTES)
-                if not data and response is None:
+                if not data and not something_came:
                     raise ConnectionResetError("no answer came")
+                something_came = True
                 self._http.receive_data(data)
             elif isinstance(event, h11.Response):
                 response = event
