@@ -16,8 +16,8 @@ from agent.seal.descriptor import (
     KeyFileSeal,
     create_root_key,
     open_root_key,
-    read_descriptor,
     prepare,
+    read_descriptor,
 )
 from agent.seal.errors import SealError
 

@@ -1,4 +1,4 @@
-"""Owns the seal by passphrase, through Argon2id. Knows nothing of terminals: the passphrase comes as text."""
+"""Owns the seal by passphrase, through Argon2id. Knows nothing of how the passphrase is asked for."""
 
 import os
 import unicodedata
@@ -10,8 +10,8 @@ from agent.seal.descriptor import (
     PassphraseSeal,
     create_root_key,
     open_root_key,
-    read_descriptor,
     prepare,
+    read_descriptor,
 )
 from agent.seal.errors import SealError
 
@@ -23,7 +23,7 @@ _SALT_SIZE: Final = 16
 DEFAULT_COST: Final = Argon2Cost(iterations=3, lanes=4, memory_kib=256 * 1024)
 
 
-def create(state_directory: Path, passphrase: str, cost: Argon2Cost = DEFAULT_COST) -> bytes:
+def create(state_directory: Path, passphrase: bytes, cost: Argon2Cost = DEFAULT_COST) -> bytes:
     """Seal a new root key with a passphrase, and return the root key (32 bytes).
 
     Raises:
@@ -34,7 +34,7 @@ def create(state_directory: Path, passphrase: str, cost: Argon2Cost = DEFAULT_CO
     return create_root_key(state_directory, seal, _wrapping_key(passphrase, seal))
 
 
-def unseal(state_directory: Path, passphrase: str) -> bytes:
+def unseal(state_directory: Path, passphrase: bytes) -> bytes:
     """Return the root key (32 bytes); takes the time and memory that the passphrase was created with.
 
     Raises:
@@ -50,11 +50,18 @@ def unseal(state_directory: Path, passphrase: str) -> bytes:
     )
 
 
-def _wrapping_key(passphrase: str, seal: PassphraseSeal) -> bytes:
-    # NFC, as RFC 8265 has it for passwords: what is typed the same must be the same on every keyboard.
-    secret = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape")
+def _wrapping_key(passphrase: bytes, seal: PassphraseSeal) -> bytes:
+    secret = _normalized(passphrase)
     if not secret:
         raise SealError("The passphrase is empty. Choose one of several words.")
     if len(secret) > MAX_PASSPHRASE_BYTES:
         raise SealError(f"The passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes. Choose a shorter one.")
     return argon2id(secret, seal.salt, Argon2Cost(seal.iterations, seal.lanes, seal.memory_kib))
+
+
+def _normalized(passphrase: bytes) -> bytes:
+    """Return text in NFC, as RFC 8265 has it: what is typed the same is the same from every keyboard."""
+    try:
+        return unicodedata.normalize("NFC", passphrase.decode()).encode()
+    except UnicodeDecodeError:
+        return passphrase
