@@ -292,7 +292,7 @@ _DESCRIPTION: Final[Mapping[str, Callable[[Node], Any]]] = {
     "volume_id": _identifier,
     "features": fields.sequence(fields.text("[a-z0-9_-]{1,64}")),
     "parameters": _parameters,
-    "agent_url": fields.text(r"[\x21-\x7e]{1,2048}"),
+    "agent_url": fields.text(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,2048}"),
     "policies": fields.sequence(_policy),
     "volume_key_blob": _blob,
     "bucket_keys": fields.sequence(_bucket_key),

@@ -45,7 +45,7 @@ descriptions = st.builds(
         unique_by=lambda entry: entry.id,
     ).map(tuple),
     parameters=st.builds(Parameters, st.integers(12, 20), st.sampled_from(["siv", "plain"])),
-    agent_url=st.none() | visible,
+    agent_url=st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60),
 )
 
 
