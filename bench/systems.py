@@ -39,6 +39,10 @@ class System(Protocol):
     def version(self) -> str:
         """Return the first line that the program says about itself."""
 
+    @property
+    def ready_line(self) -> bytes:
+        """What the program prints once the mount may be used; empty if that is as soon as it is there."""
+
 
 def first_line(command: list[str]) -> str:
     """Return the first line that `command` prints, or an empty string."""
@@ -75,7 +79,7 @@ class Gocryptfs:
 
     def mount_command(self, backing: Path, mountpoint: Path) -> list[str]:
         """See `System`."""
-        return ["gocryptfs", "-q", "-fg", "-passfile", str(self.passfile), str(backing), str(mountpoint)]
+        return ["gocryptfs", "-fg", "-passfile", str(self.passfile), str(backing), str(mountpoint)]
 
     def environment(self) -> dict[str, str]:
         """See `System`."""
@@ -84,6 +88,11 @@ class Gocryptfs:
     def version(self) -> str:
         """See `System`."""
         return first_line(["gocryptfs", "--version"])
+
+    @property
+    def ready_line(self) -> bytes:
+        """See `System`; it opens its own mount first, and would wait for whoever changes it then."""
+        return b"Filesystem mounted and ready."
 
 
 @dataclass
@@ -105,6 +114,11 @@ class Plain:
     def version(self) -> str:
         """See `System`."""
         return "no encryption, no FUSE"
+
+    @property
+    def ready_line(self) -> bytes:
+        """See `System`."""
+        return b""
 
 
 def own_program(name: str) -> str:
@@ -164,6 +178,11 @@ class Kmsfs:
         """See `System`."""
         return first_line([own_program("kmsfs"), "--version"])
 
+    @property
+    def ready_line(self) -> bytes:
+        """See `System`."""
+        return b""
+
 
 def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
     """Wait until `ready()` is true.
@@ -188,6 +207,7 @@ class Volume:
         self._system = system
         self._backing = directory / "backing"
         self._mountpoint = directory / "mountpoint"
+        self._output = directory / "output"
         self._process: subprocess.Popen[bytes] | None = None
         self.path = self._mountpoint
 
@@ -222,8 +242,12 @@ class Volume:
             self.path = self._backing
             return
         environment = {**os.environ, **self._system.environment()}
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        wait_until(self._process, self._mountpoint.is_mount)
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(command, env=environment, stdout=output)
+        wait_until(self._process, self._is_ready)
+
+    def _is_ready(self) -> bool:
+        return self._system.ready_line in self._output.read_bytes() and self._mountpoint.is_mount()
 
     def _unmount(self) -> None:
         process, self._process = self._process, None

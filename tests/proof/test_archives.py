@@ -1,0 +1,60 @@
+"""tar and rsync carry a tree of thousands of files, with links and odd names, onto the mount and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mounts
+import trees
+from programs import run
+
+FILES = 3000
+
+
+@pytest.fixture
+def odd_tree(source: Path) -> Path:
+    """Return a tree beside the mount that holds everything odd."""
+    trees.make_odd_tree(source, FILES)
+    return source
+
+
+def test_tar_there_and_back(volume: mounts.Volume, odd_tree: Path, place: Path) -> None:
+    """What tar unpacks on the mount equals its source, also after a remount, and packs up the same."""
+    archive, copy, back = place / "tree.tar", volume.path / "copy", place / "back"
+    expected = trees.snapshot(odd_tree)
+    copy.mkdir()
+    back.mkdir()
+    run("tar", "--format=posix", "--xattrs", "--sparse", "-cf", archive, "-C", odd_tree, ".")
+    run("tar", "--xattrs", "-xpf", archive, "-C", copy)
+    assert trees.snapshot(copy) == expected
+    volume.remount()
+    assert trees.snapshot(copy) == expected
+    run("tar", "--format=posix", "--xattrs", "--sparse", "-cf", archive, "-C", copy, ".")
+    run("tar", "--xattrs", "-xpf", archive, "-C", back)
+    assert trees.snapshot(back) == expected
+    run("rm", "-rf", copy)
+    assert list(volume.path.iterdir()) == []
+
+
+def test_rsync_finds_nothing_left_to_do(volume: mounts.Volume, odd_tree: Path) -> None:
+    """After rsync and a remount, a second run that reads every byte has nothing to transfer."""
+    copy = volume.path / "copy"
+    options = ["--archive", "--hard-links", "--xattrs", "--sparse", "--delete", "--itemize-changes"]
+    run("rsync", *options, f"{odd_tree}/", f"{copy}/")
+    expected = trees.snapshot(odd_tree)
+    assert trees.snapshot(copy) == expected
+    volume.remount()
+    assert run("rsync", *options, "--checksum", "--dry-run", f"{odd_tree}/", f"{copy}/") == ""
+    assert trees.snapshot(copy) == expected
+
+
+def test_tree_under_plain_names(place: Path, agent_url: str, odd_tree: Path) -> None:
+    """A volume with plain names keeps the names readable on the backing directory, and all else the same."""
+    with mounts.volume(place, agent_url, init_options=["--plain-names"]) as volume:
+        run("cp", "--archive", f"{odd_tree}/.", volume.path)
+        expected = trees.snapshot(odd_tree)
+        volume.remount()
+        assert trees.snapshot(volume.path) == expected
+        assert (volume.backing / " ").is_dir()
