@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc"})
 
-KMSFS_CRYPTO_FLOOR = ("xaes", "chunks", "names", "header", "records", "volume", "datakeys")
+KMSFS_CRYPTO_FLOOR = ("xaes", "chunks", "names", "header", "records", "bucketkeys")
 ONLY_IMPORTED_BY = {
     "cryptography": ("agent/crypto/*", "agent/seal/*", *(f"kmsfs/{name}.py" for name in KMSFS_CRYPTO_FLOOR)),
     "pyfuse3": ("kmsfs/operations.py", "kmsfs/fuse_loop.py", "kmsfs/mount.py"),
