@@ -5,7 +5,7 @@ An answer exists only once its audit entry is durable, refusals included. Knows 
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import trio
@@ -26,6 +26,11 @@ from agent.seal.errors import UnwrapError
 from agent.store.errors import StoreError
 
 _LOG: Final = logging.getLogger(__name__)
+_MATERIAL_MEMBERS: Final[Mapping[str, str]] = {
+    "key_material_id": "keyMaterialId",
+    "source_key_material_id": "sourceKeyMaterialId",
+    "destination_key_material_id": "destinationKeyMaterialId",
+}
 
 
 async def handle(
@@ -61,6 +66,7 @@ async def handle(
                 _record_change(entry, handler, response)
             else:
                 response = handler.run(kms, principal, keys, request)
+                _record_material(entry, response)
             return codec.encode_response(response)
     except ServiceError:
         raise
@@ -93,3 +99,9 @@ def _record_change(entry: AuditEntry, handler: Handler, response: Shape) -> None
         entry.add_resource(handler.created(response))
     if entry.resources:
         entry.response_elements = {"keyId": entry.resources[0]}
+
+
+def _record_material(entry: AuditEntry, response: Shape) -> None:
+    """Record which key material served, as CloudTrail does; the response tells it too."""
+    used = {name: getattr(response, member, None) for member, name in _MATERIAL_MEMBERS.items()}
+    entry.additional_event_data = {name: value for name, value in used.items() if value} or None
