@@ -98,12 +98,12 @@ def test_another_volume_or_bucket_key_is_refused() -> None:
     """A header opens in its volume and under its bucket key only, even where ids are equal."""
     _, raw = new_file()
     clear = header.parse(raw)
-    for volume_id, bucket_key in (
-        (b"volume number 02", BUCKET_KEY),
-        (VOLUME_ID, BucketKey(b"bucket key no. 2", bytes(range(32)))),
-        (VOLUME_ID, BucketKey(BUCKET_KEY.id, bytes(32))),
+    for volume_id, bucket_key, reason in (
+        (b"volume number 02", BUCKET_KEY, "another volume"),
+        (VOLUME_ID, BucketKey(b"bucket key no. 2", bytes(range(32))), "another bucket key"),
+        (VOLUME_ID, BucketKey(BUCKET_KEY.id, bytes(32)), "does not authenticate"),
     ):
-        with pytest.raises(CorruptHeaderError):
+        with pytest.raises(CorruptHeaderError, match=reason):
             header.unlock(clear, volume_id, bucket_key)
 
 
@@ -138,6 +138,31 @@ def test_no_field_has_another_value(field: str, value: int) -> None:
     changed[FIELDS[field]] = value
     with pytest.raises(CorruptHeaderError):
         open_header(bytes(changed))
+
+
+NOT_IN_FORMAT_1 = {
+    "magic": (0, b"\x88"),
+    "version": (6, b"\0\2"),
+    "suite": (8, b"\2"),
+    "mode direct": (9, b"\2"),
+    "chunks too small": (10, b"\x0b"),
+    "chunks too large": (10, b"\x15"),
+    "more units": (11, b"\2"),
+    "longer wrapped key": (12, b"\0\x49"),
+    "reserved word": (15, b"\1"),
+    "first reserved byte": (168, b"\1"),
+    "last reserved byte": (375, b"\1"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_IN_FORMAT_1)
+def test_other_forms_are_refused_before_any_key_is_used(case: str) -> None:
+    """What format 1 does not have is refused on sight: even someone with the keys cannot write it."""
+    offset, value = NOT_IN_FORMAT_1[case]
+    raw = bytearray(new_file()[1])
+    raw[offset : offset + len(value)] = value
+    with pytest.raises(CorruptHeaderError):
+        header.parse(bytes(raw))
 
 
 PLAIN_BLOCKS = {
