@@ -53,15 +53,27 @@ def extend(link: Link, record: bytes) -> tuple[bytes, Link]:
     return b"".join((covered, _HASH_AT, digest.encode(), _END)), Link(link.sequence + 1, digest)
 
 
+def digest_of(line: bytes) -> str:
+    """Return the hash of a line that was read back.
+
+    Raises:
+        BrokenChainError: the line was changed.
+    """
+    covered, tail = line[:-TAIL_BYTES], line[-TAIL_BYTES:]
+    digest = hashlib.sha256(covered).hexdigest()
+    if tail != b"".join((_HASH_AT, digest.encode(), _END)):
+        raise BrokenChainError
+    return digest
+
+
 def follow(link: Link, line: bytes) -> Link:
     """Return the link after a line that was read back.
 
     Raises:
         BrokenChainError: the line was changed, or is not the one that follows `link`.
     """
-    covered, tail = line[:-TAIL_BYTES], line[-TAIL_BYTES:]
-    digest = hashlib.sha256(covered).hexdigest()
     chained = b',"chain":{"sequence":%d,"previous":"%b"' % (link.sequence + 1, link.digest.encode())
-    if tail != b"".join((_HASH_AT, digest.encode(), _END)) or not covered.endswith(chained):
+    digest = digest_of(line)
+    if not line[:-TAIL_BYTES].endswith(chained):
         raise BrokenChainError
     return Link(link.sequence + 1, digest)

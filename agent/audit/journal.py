@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from agent.audit.chain import MAX_LINE_BYTES, TAIL_BYTES, BrokenChainError, extend, follow
+from agent.audit.chain import MAX_LINE_BYTES, BrokenChainError, digest_of, extend, follow
 from agent.audit.errors import AuditUnavailableError
 from agent.audit.head import START, Head, head_path, read_head, write_head
 from agent.durable import sync_directory
@@ -180,11 +180,16 @@ def _settled_head(path: Path, size_bytes: int) -> Head:
 
 
 def _require_head_line(path: Path, fd: int, head: Head) -> None:
-    """Check that the record the head names ends where it says."""
+    """Check that the record the head names ends where it says, and is whole."""
     if head == START:
         return
-    tail = os.pread(fd, TAIL_BYTES, max(head.offset - TAIL_BYTES, 0))
-    if head.link.digest.encode() not in tail or not tail.endswith(b"\n"):
+    before = os.pread(fd, min(head.offset, MAX_LINE_BYTES), max(head.offset - MAX_LINE_BYTES, 0))
+    line = before[before.rfind(b"\n", 0, -1) + 1 :]
+    try:
+        whole = digest_of(line) == head.link.digest
+    except BrokenChainError:
+        whole = False
+    if not whole:
         raise AuditUnavailableError(
             f"{path} does not contain the record that {head_path(path).name} names. {_VERIFY}"
         )

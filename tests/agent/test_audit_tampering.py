@@ -1,0 +1,187 @@
+"""What someone may do to an audit log: every row must be found, and the untouched log must pass."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.audit.errors import AuditUnavailableError, AuditVerificationError
+from agent.audit.journal import HEAD_INTERVAL, Journal
+from agent.audit.verify import verify
+
+RECORDS = 12
+Lines = list[bytes]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log of twelve records, closed cleanly."""
+    path = tmp_path / "audit.jsonl"
+    write(path, range(RECORDS))
+    return path
+
+
+def write(path: Path, numbers: range) -> None:
+    """Append records to a log, in batches of five, and close it."""
+    journal = Journal.open(path)
+    records = [json.dumps({"eventTime": f"T{number}", "number": number}).encode() for number in numbers]
+    for start in range(0, len(records), 5):
+        journal.write(records[start : start + 5])
+    journal.close()
+
+
+def rechained(line: bytes, sequence: int) -> bytes:
+    """Return a line with another sequence number and the hash it had."""
+    record = json.loads(line)
+    record["chain"]["sequence"] = sequence
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+# What is done to the twelve lines, the first line that must be named (None: the head file), and the reason.
+TAMPERING: dict[str, tuple[Callable[[Lines], Lines], int, str]] = {
+    "first edited": (lambda ls: [ls[0].replace(b"T0", b"T9"), *ls[1:]], 1, "was edited"),
+    "middle edited": (lambda ls: [*ls[:5], ls[5].replace(b"T5", b"T9"), *ls[6:]], 6, "was edited"),
+    "last edited": (lambda ls: [*ls[:11], ls[11].replace(b"T11", b"T99")], 12, "was edited"),
+    "whitespace added": (lambda ls: [*ls[:5], ls[5].replace(b":", b": ", 1), *ls[6:]], 6, "was edited"),
+    "hash edited": (lambda ls: [*ls[:5], ls[5][:-5] + b"00" + ls[5][-3:], *ls[6:]], 6, ""),
+    "member added after the chain": (
+        lambda ls: [*ls[:5], ls[5][:-2] + b',"number":9}\n', *ls[6:]],
+        6,
+        "is not an audit record",
+    ),
+    "first dropped": (lambda ls: ls[1:], 1, "is record 2 where record 1 should be"),
+    "head cut": (lambda ls: ls[6:], 1, "is record 7 where record 1 should be"),
+    "middle dropped": (lambda ls: [*ls[:5], *ls[6:]], 6, "is record 7 where record 6 should be"),
+    "dropped and renumbered": (
+        lambda ls: [*ls[:5], *(rechained(line, 6 + n) for n, line in enumerate(ls[6:]))],
+        6,
+        "was edited",
+    ),
+    "repeated": (lambda ls: [*ls[:6], ls[5], *ls[6:]], 7, "is record 6 where record 7 should be"),
+    "swapped": (lambda ls: [*ls[:5], ls[6], ls[5], *ls[7:]], 6, "is record 7 where record 6 should be"),
+    "reversed": (lambda ls: ls[::-1], 1, "is record 12"),
+    "inserted": (lambda ls: [*ls[:5], b'{"eventTime":"T"}\n', *ls[5:]], 6, "is not an audit record"),
+    "empty line": (lambda ls: [*ls[:5], b"\n", *ls[5:]], 6, "is not an audit record"),
+    "newline removed": (lambda ls: [*ls[:5], ls[5][:-1], *ls[6:]], 6, ""),
+    "no JSON": (lambda ls: [*ls[:5], b"x" * 200 + b"\n", *ls[6:]], 6, "is not an audit record"),
+    "zeros": (lambda ls: [*ls[:5], bytes(len(ls[5])), *ls[6:]], 6, ""),
+    "last dropped": (lambda ls: ls[:-1], 12, "is missing"),
+    "tail cut": (lambda ls: ls[:4], 5, "is missing"),
+    "all cut": (lambda _ls: [], 1, "is missing"),
+    "cut inside the last line": (lambda ls: [*ls[:11], ls[11][:-20]], 12, "is incomplete"),
+    "cut before the last newline": (lambda ls: [*ls[:11], ls[11][:-1]], 12, "is incomplete"),
+    "appended": (lambda ls: [*ls, ls[11]], 13, "is record 12 where record 13 should be"),
+    "garbage appended": (lambda ls: [*ls, b"garbage"], 13, "is incomplete"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_found(log: Path, name: str) -> None:
+    """The verifier names the first line that is wrong and what is wrong with it."""
+    tamper, line_number, reason = TAMPERING[name]
+    log.write_bytes(b"".join(tamper(log.read_bytes().splitlines(keepends=True))))
+    with pytest.raises(AuditVerificationError) as caught:
+        verify(log)
+    assert caught.value.line_number == line_number
+    assert reason in caught.value.reason
+
+
+def test_untouched(log: Path) -> None:
+    """A log that nobody touched verifies, from its first record to its last."""
+    found = verify(log)
+    assert (found.records, found.first, found.last, found.head_sequence) == (RECORDS, "T0", "T11", RECORDS)
+
+
+def test_every_byte_counts(log: Path) -> None:
+    """A change of any byte of a record is found."""
+    content = log.read_bytes()
+    start = content.index(b"\n") + 1
+    end = content.index(b"\n", start) + 1
+    for position in range(start, end - 1):
+        changed = bytearray(content)
+        changed[position] ^= 0x01
+        log.write_bytes(changed)
+        with pytest.raises(AuditVerificationError) as caught:
+            verify(log)
+        assert caught.value.line_number in {2, 3}
+
+
+def test_a_chain_rewritten_from_the_middle(log: Path, tmp_path: Path) -> None:
+    """Records forged with hashes that fit are found by the head file."""
+    forged = tmp_path / "forged" / "audit.jsonl"
+    write(forged, range(100, 100 + RECORDS))
+    log.write_bytes(forged.read_bytes())
+    with pytest.raises(AuditVerificationError, match="line 12: is not the record that the head file names"):
+        verify(log)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"sequence":"1","hash":""}', b"\xff"])
+def test_damaged_head_file(log: Path, content: bytes) -> None:
+    """A head file that makes no sense is an error for the verifier and for the agent."""
+    log.with_suffix(".head").write_bytes(content)
+    with pytest.raises(AuditVerificationError, match="damaged") as caught:
+        verify(log)
+    assert caught.value.line_number is None
+    with pytest.raises(AuditUnavailableError, match="damaged"):
+        Journal.open(log)
+
+
+def test_missing_head_file(log: Path) -> None:
+    """A log without its head file is an error for both, too: a cut tail would not be noticed."""
+    log.with_suffix(".head").unlink()
+    with pytest.raises(AuditVerificationError, match="is missing"):
+        verify(log)
+    with pytest.raises(AuditUnavailableError, match="Restore both files"):
+        Journal.open(log)
+
+
+REFUSED_AT_START = {
+    name: row
+    for name, row in TAMPERING.items()
+    if name
+    in {"tail cut", "last dropped", "all cut", "last edited", "head cut", "middle dropped", "appended"}
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_AT_START)
+def test_the_agent_does_not_go_on(log: Path, name: str) -> None:
+    """An agent does not start on a log whose end is not where it left it."""
+    tamper, _line_number, _reason = TAMPERING[name]
+    changed = b"".join(tamper(log.read_bytes().splitlines(keepends=True)))
+    log.write_bytes(changed)
+    with pytest.raises(AuditUnavailableError):
+        Journal.open(log)
+    assert log.read_bytes() == changed
+
+
+def test_a_removed_log_is_not_begun_anew(log: Path) -> None:
+    """An agent whose log is gone, but not its head file, does not start."""
+    log.unlink()
+    with pytest.raises(AuditUnavailableError, match="records were removed"):
+        Journal.open(log)
+
+
+def test_the_limit_of_a_cut_tail(tmp_path: Path) -> None:
+    """After a kill, a tail cut at a line is found back to the head and no further, as the docstring says."""
+    path = tmp_path / "audit.jsonl"
+    journal = Journal.open(path)
+    for number in range(HEAD_INTERVAL + 10):
+        journal.write([b'{"number":%d}' % number])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:HEAD_INTERVAL]))
+    assert verify(path).records == HEAD_INTERVAL
+    path.write_bytes(b"".join(lines[: HEAD_INTERVAL - 1]))
+    with pytest.raises(AuditVerificationError, match="is missing"):
+        verify(path)
+    path.write_bytes(b"".join(lines))
+    journal.close()
+
+
+def test_the_chain_goes_on_after_a_restart(log: Path) -> None:
+    """Records of a second run follow those of the first, and a torn line between them is cut."""
+    with log.open("ab") as file:
+        file.write(b'{"number":12,"chain":{"sequence":13,"prev')
+    write(log, range(RECORDS, 20))
+    assert verify(log).records == 20
+    assert [json.loads(line)["number"] for line in log.read_bytes().splitlines()] == list(range(20))

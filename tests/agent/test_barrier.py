@@ -1,0 +1,127 @@
+"""The barrier: material opens under its own ids and root key only, and what is dropped is overwritten."""
+
+import os
+import threading
+from dataclasses import replace
+
+import pytest
+
+from agent.keys.key import KeyMaterial
+from agent.seal.barrier import Barrier
+from agent.seal.errors import UnwrapError
+from samples import a_material
+
+ROOT_KEY = bytes(range(32))
+
+
+def wrapped(barrier: Barrier, number: int = 0, plaintext: bytes = b"\x55" * 32) -> KeyMaterial:
+    """Return a material that the barrier has wrapped."""
+    material = a_material(number)
+    content = barrier.wrap_material(material.material_id, material.key_id, plaintext)
+    return replace(material, wrapped=content)
+
+
+def test_round_trip() -> None:
+    """What one agent wrapped, the next one with the same root key unwraps; twice, for the cache."""
+    material = wrapped(Barrier(ROOT_KEY))
+    barrier = Barrier(ROOT_KEY)
+    assert barrier.unwrap_material(material) == b"\x55" * 32
+    assert barrier.unwrap_material(material) == b"\x55" * 32
+    assert b"\x55" * 8 not in material.wrapped
+
+
+def test_every_bit_of_wrapped_material_counts() -> None:
+    """A record changed in any bit, or cut, is refused."""
+    barrier = Barrier(ROOT_KEY)
+    material = wrapped(barrier)
+    for bit in range(8 * len(material.wrapped)):
+        changed = bytearray(material.wrapped)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(UnwrapError, match="does not authenticate"):
+            barrier.unwrap_material(replace(material, wrapped=bytes(changed)))
+    for length in range(len(material.wrapped)):
+        with pytest.raises(UnwrapError):
+            barrier.unwrap_material(replace(material, wrapped=material.wrapped[:length]))
+
+
+@pytest.mark.parametrize("field", ["key_id", "material_id"])
+def test_material_cannot_be_moved(field: str) -> None:
+    """A record moved to another key, or renamed, is refused, even while the original is cached."""
+    barrier = Barrier(ROOT_KEY)
+    material = wrapped(barrier)
+    barrier.unwrap_material(material)
+    other = "f" * 64 if field == "material_id" else "another key"
+    with pytest.raises(UnwrapError):
+        barrier.unwrap_material(replace(material, **{field: other}))
+
+
+def test_another_root_key_is_refused() -> None:
+    """Material of another agent does not open."""
+    with pytest.raises(UnwrapError):
+        Barrier(os.urandom(32)).unwrap_material(wrapped(Barrier(ROOT_KEY)))
+
+
+def test_the_cache_is_bounded_and_wiped() -> None:
+    """The least recently used material is dropped first, and overwritten."""
+    barrier = Barrier(ROOT_KEY, cache_size=2)
+    materials = [wrapped(barrier, number) for number in range(3)]
+    barrier.unwrap_material(materials[0])
+    barrier.unwrap_material(materials[1])
+    barrier.unwrap_material(materials[0])
+    oldest = barrier._cache[materials[1]]
+    barrier.unwrap_material(materials[2])
+    assert list(barrier._cache) == [materials[0], materials[2]]
+    assert oldest == bytes(32)
+
+
+def test_a_deleted_key_leaves_the_cache() -> None:
+    """Material of a deleted key is overwritten, that of others stays."""
+    barrier = Barrier(ROOT_KEY)
+    material = wrapped(barrier)
+    barrier.unwrap_material(material)
+    cached = barrier._cache[material]
+    barrier.forget_key("another key")
+    assert cached == b"\x55" * 32
+    barrier.forget_key(material.key_id)
+    assert cached == bytes(32)
+    assert not barrier._cache
+
+
+def test_forgetting() -> None:
+    """A barrier that has forgotten holds neither the root key nor material, and serves no more."""
+    barrier = Barrier(ROOT_KEY)
+    material = wrapped(barrier)
+    barrier.unwrap_material(material)
+    root_key, cached = barrier._root_key, barrier._cache[material]
+    barrier.forget()
+    assert not root_key
+    assert cached == bytes(32)
+    with pytest.raises(AssertionError):
+        barrier.unwrap_material(material)
+
+
+def test_nothing_secret_shows() -> None:
+    """No representation of a barrier or a material shows key bytes."""
+    barrier = Barrier(b"R" * 32)
+    material = wrapped(barrier, plaintext=b"S" * 32)
+    shown = f"{barrier!r} {barrier} {material!r} {material}"
+    assert "RRRR" not in shown
+    assert repr(material.wrapped) not in shown
+
+
+def test_threads() -> None:
+    """Threads that unwrap through a cache too small for them all get what they asked for."""
+    barrier = Barrier(ROOT_KEY, cache_size=3)
+    plaintexts = {wrapped(barrier, number, bytes([number]) * 32): bytes([number]) * 32 for number in range(8)}
+    wrong: list[KeyMaterial] = []
+
+    def unwrap_all() -> None:
+        for _ in range(50):
+            wrong.extend(key for key, secret in plaintexts.items() if barrier.unwrap_material(key) != secret)
+
+    threads = [threading.Thread(target=unwrap_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

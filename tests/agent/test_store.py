@@ -1,0 +1,325 @@
+"""The SQLite store against a model in plain dictionaries, and what it refuses."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from agent.api.enums import KeyState, RotationType
+from agent.keys.key import Alias, Key, KeyMaterial
+from agent.store.errors import StoreCorruptError, StoreInUseError, StoreUnavailableError, StoreVersionError
+from agent.store.protocol import Store, StoreTransaction
+from agent.store.sqlite import SqliteStore
+from samples import REGION, a_key, a_material, an_alias, material_id
+
+KEY_IDS = st.sampled_from(["k1", "k2", "k3"])
+REGIONS = st.sampled_from([REGION, "eu-south-9"])
+NAMES = st.sampled_from(["alias/a", "alias/b", "alias/c"])
+
+
+class _AbandonedError(Exception):
+    pass
+
+
+class Model(RuleBasedStateMachine):
+    """The store and three dictionaries, under the same transactions, with reopening as a step."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="kms-store-"))
+        self.store = SqliteStore.open(self.directory / "keys.sqlite")
+        self.keys: dict[tuple[str, str], Key] = {}
+        self.materials: dict[str, KeyMaterial] = {}
+        self.aliases: dict[tuple[str, str], Alias] = {}
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.directory)
+
+    @rule(region=REGIONS, key_id=KEY_IDS, description=st.text(max_size=5), state=st.sampled_from(KeyState))
+    def put_key(self, region: str, key_id: str, description: str, state: KeyState) -> None:
+        key = replace(a_key(key_id, region), description=description, key_state=state)
+        with self.store.write() as transaction:
+            transaction.put_key(key)
+        self.keys[region, key_id] = key
+
+    @rule(region=REGIONS, key_id=KEY_IDS, kind=st.sampled_from([None, *RotationType]))
+    def add_material(self, region: str, key_id: str, kind: RotationType | None) -> None:
+        if (region, key_id) not in self.keys:
+            return
+        key = self.keys[region, key_id]
+        generation = len(self.expected_materials(region, key_id))
+        number = (["k1", "k2", "k3"].index(key_id) * 2 + (region == REGION)) * 1000 + generation
+        material = replace(a_material(number, key, generation), rotation_type=kind)
+        changed = replace(key, current_material_id=material.material_id)
+        with self.store.write() as transaction:
+            transaction.put_material(material)
+            transaction.put_key(changed)
+        self.materials[material.material_id] = material
+        self.keys[region, key_id] = changed
+
+    @rule(region=REGIONS, name=NAMES, key_id=KEY_IDS | st.none())
+    def put_alias(self, region: str, name: str, key_id: str | None) -> None:
+        alias = an_alias(name, key_id, region)
+        if key_id is not None and (region, key_id) not in self.keys:
+            with pytest.raises(AssertionError), self.store.write() as transaction:
+                transaction.put_alias(alias)
+            return
+        with self.store.write() as transaction:
+            transaction.put_alias(alias)
+        self.aliases[region, name] = alias
+
+    @rule(region=REGIONS, name=NAMES)
+    def delete_alias(self, region: str, name: str) -> None:
+        with self.store.write() as transaction:
+            transaction.delete_alias(region, name)
+        self.aliases.pop((region, name), None)
+
+    @rule(region=REGIONS, key_id=KEY_IDS)
+    def delete_key(self, region: str, key_id: str) -> None:
+        with self.store.write() as transaction:
+            transaction.delete_key(region, key_id)
+        self.keys.pop((region, key_id), None)
+        for material in self.expected_materials(region, key_id):
+            del self.materials[material.material_id]
+        target = (region, key_id)
+        self.aliases = {
+            place: alias
+            for place, alias in self.aliases.items()
+            if (alias.region, alias.target_key_id) != target
+        }
+
+    @rule(region=REGIONS, key_id=KEY_IDS)
+    def abandon(self, region: str, key_id: str) -> None:
+        with pytest.raises(_AbandonedError):
+            self.write_and_abandon(region, key_id)
+
+    def write_and_abandon(self, region: str, key_id: str) -> None:
+        """Leave a transaction with an exception, after every kind of change."""
+        with self.store.write() as transaction:
+            transaction.put_key(a_key(key_id, region))
+            transaction.put_alias(an_alias("alias/never", key_id, region))
+            transaction.delete_key(region, "k1")
+            raise _AbandonedError
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = SqliteStore.open(self.directory / "keys.sqlite")
+
+    @invariant()
+    def reads_agree(self) -> None:
+        for region in (REGION, "eu-south-9"):
+            keys = [key for place, key in sorted(self.keys.items()) if place[0] == region]
+            aliases = [alias for place, alias in sorted(self.aliases.items()) if place[0] == region]
+            assert list(self.store.keys(region)) == keys
+            assert list(self.store.aliases(region)) == aliases
+            assert all(self.store.alias(region, alias.name) == alias for alias in aliases)
+            for key_id in ("k1", "k2", "k3", "k4"):
+                assert self.store.key(region, key_id) == self.keys.get((region, key_id))
+                assert list(self.store.materials(region, key_id)) == self.expected_materials(region, key_id)
+        assert all(self.store.material(name) == material for name, material in self.materials.items())
+        assert self.store.material("0" * 64) is None
+        assert self.store.alias(REGION, "alias/never") is None
+
+    def expected_materials(self, region: str, key_id: str) -> list[KeyMaterial]:
+        """Return the model's materials of a key."""
+        chosen = [
+            material
+            for material in self.materials.values()
+            if (material.region, material.key_id) == (region, key_id)
+        ]
+        return sorted(chosen, key=lambda material: material.generation)
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store is made."""
+    return tmp_path / "state" / "keys.sqlite"
+
+
+def test_it_fulfils_the_protocol(path: Path) -> None:
+    """The SQLite store is a Store, and its transactions are what the protocol says."""
+    with SqliteStore.open(path) as opened:
+        store: Store = opened
+        with store.write() as begun:
+            transaction: StoreTransaction = begun
+            transaction.put_key(a_key())
+        assert store.key(REGION, a_key().key_id) == a_key()
+
+
+def test_everything_is_private(path: Path) -> None:
+    """The directory, the store and its log are readable by their owner alone."""
+    with SqliteStore.open(path) as store, store.write() as transaction:
+        transaction.put_key(a_key())
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in (path.parent, *path.parent.iterdir())}
+    assert modes == {"state": 0o700, "keys.sqlite": 0o600, "keys.sqlite-wal": 0o600}
+
+
+def test_every_commit_is_synchronous(path: Path) -> None:
+    """The settings that make a commit durable are in force."""
+    with SqliteStore.open(path) as store:
+        ask = store._connection.exec_driver_sql
+        assert ask("PRAGMA journal_mode").scalar_one() == "wal"
+        assert ask("PRAGMA synchronous").scalar_one() == 2
+        assert ask("PRAGMA locking_mode").scalar_one() == "exclusive"
+        assert ask("PRAGMA foreign_keys").scalar_one() == 1
+        assert ask("PRAGMA secure_delete").scalar_one() == 1
+
+
+def test_one_process_only(path: Path) -> None:
+    """A second agent on the same store is refused, in this process and in another, again and again."""
+    program = (
+        "import sys; from pathlib import Path; from agent.store.sqlite import SqliteStore\n"
+        "SqliteStore.open(Path(sys.argv[1]))"
+    )
+    with SqliteStore.open(path):
+        for _ in range(2):
+            with pytest.raises(StoreInUseError, match="stop it first"):
+                SqliteStore.open(path)
+            other = subprocess.run(
+                [sys.executable, "-c", program, path], capture_output=True, text=True, check=False
+            )
+            assert "StoreInUseError" in other.stderr
+    SqliteStore.open(path).close()
+
+
+def test_readers_see_all_or_nothing(path: Path) -> None:
+    """While a transaction is open readers see the state before it, and afterwards all of it."""
+    with SqliteStore.open(path) as store:
+        with store.write() as transaction:
+            transaction.put_key(a_key())
+            transaction.put_material(a_material())
+            assert store.key(REGION, a_key().key_id) is None
+            assert store.material(material_id(0)) is None
+        assert store.key(REGION, a_key().key_id) is not None
+        assert store.material(material_id(0)) is not None
+
+
+def test_one_writer_at_a_time(path: Path) -> None:
+    """Threads that read, add one and write inside a transaction lose no update."""
+    with SqliteStore.open(path) as store:
+        with store.write() as transaction:
+            transaction.put_key(a_key())
+
+        def add() -> None:
+            for _ in range(20):
+                with store.write() as transaction:
+                    key = store.key(REGION, a_key().key_id)
+                    assert key is not None
+                    count = key.on_demand_rotation_count + 1
+                    transaction.put_key(replace(key, on_demand_rotation_count=count))
+
+        threads = [threading.Thread(target=add) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        key = store.key(REGION, a_key().key_id)
+        assert key is not None
+        assert key.on_demand_rotation_count == 80
+
+
+def test_a_full_disk_changes_nothing(path: Path) -> None:
+    """A transaction that the disk does not take raises, and neither readers nor the file see any of it."""
+    with SqliteStore.open(path) as store:
+        with store.write() as transaction:
+            transaction.put_key(a_key())
+        pages = store._connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        store._connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        large = replace(a_key("large"), description="x" * 100_000)
+        with pytest.raises(StoreUnavailableError, match="free space"):
+            put(store, replace(a_key(), description="changed"), large)
+        assert list(store.keys(REGION)) == [a_key()]
+        store._connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        with store.write() as transaction:
+            transaction.put_key(large)
+    with SqliteStore.open(path) as store:
+        assert list(store.keys(REGION)) == [a_key(), large]
+
+
+def test_deleted_material_is_not_left_behind(path: Path) -> None:
+    """After a key is deleted its wrapped material is neither in the store nor in its log."""
+    with SqliteStore.open(path) as store:
+        with store.write() as transaction:
+            transaction.put_key(a_key())
+            transaction.put_material(replace(a_material(), wrapped=b"wrapped material that must go"))
+        with store.write() as transaction:
+            transaction.delete_key(REGION, a_key().key_id)
+        assert all(b"must go" not in entry.read_bytes() for entry in path.parent.iterdir())
+
+
+def test_a_newer_store_is_refused(path: Path) -> None:
+    """A store of a later schema is not touched."""
+    SqliteStore.open(path).close()
+    execute(path, "UPDATE schema_version SET version = 2")
+    with pytest.raises(StoreVersionError, match="version 2"):
+        SqliteStore.open(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "refusal"),
+    [
+        ("UPDATE keys SET key_state = 'Frozen'", "makes no sense"),
+        ("UPDATE materials SET rotation_type = 'SOMEHOW'", "makes no sense"),
+        ("DROP TABLE aliases", "not a key store"),
+    ],
+)
+def test_damaged_records_are_refused(path: Path, damage: str, refusal: str) -> None:
+    """A record that makes no sense stops the agent from starting instead of being served."""
+    with SqliteStore.open(path) as store, store.write() as transaction:
+        transaction.put_key(a_key())
+        transaction.put_material(a_material())
+    execute(path, damage)
+    with pytest.raises(StoreCorruptError, match=refusal):
+        SqliteStore.open(path)
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    """Anything else in the store's place is refused and left alone."""
+    path.parent.mkdir()
+    path.write_bytes(b"not a database, but long enough to be taken for one " * 100)
+    before = path.read_bytes()
+    with pytest.raises(StoreCorruptError):
+        SqliteStore.open(path)
+    assert path.read_bytes() == before
+
+
+def test_damaged_pages_are_found(path: Path) -> None:
+    """A page overwritten with noise stops the agent from starting."""
+    with SqliteStore.open(path) as store, store.write() as transaction:
+        for number in range(50):
+            transaction.put_key(replace(a_key(f"k{number}"), description="x" * 2000))
+    content = bytearray(path.read_bytes())
+    content[4096 * 4 : 4096 * 12] = b"\x5a" * (4096 * 8)
+    path.write_bytes(content)
+    with pytest.raises(StoreCorruptError, match="damaged"):
+        SqliteStore.open(path)
+
+
+def put(store: SqliteStore, *keys: Key) -> None:
+    """Write keys in one transaction."""
+    with store.write() as transaction:
+        for key in keys:
+            transaction.put_key(key)
+
+
+def execute(path: Path, statement: str) -> None:
+    """Change a closed store behind its back."""
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
