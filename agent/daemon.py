@@ -112,7 +112,7 @@ async def _run(running: _Running) -> None:
         await recording.start(running.audit.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(jobs.run, running.kms, running.audit)
-            serving.start_soon(_stop_on_signal, stop)
+            await serving.start(_stop_on_signal, stop)
             # What lives until the end need not be looked through for cycles again and again.
             gc.collect()
             gc.freeze()
@@ -124,9 +124,12 @@ async def _run(running: _Running) -> None:
     _log.info("stopped")
 
 
-async def _stop_on_signal(stop: trio.Event) -> None:
+async def _stop_on_signal(
+    stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Begin the graceful stop at the first signal; the second one, after the handlers are gone, is final."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
             _log.info("stopping on %s", signal.Signals(number).name)
             notify(os.environ, STOPPING)

@@ -75,9 +75,9 @@ class RunningAgent:
                     return
         raise AssertionError(f"the agent was not ready in time:\n{self.log_path.read_text()}")
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the agent gracefully; it must succeed at that."""
-        assert self._end(signal.SIGTERM) == 0, self.log_path.read_text()
+        assert self._end(number) == 0, self.log_path.read_text()
 
     def kill(self) -> None:
         """End the agent with SIGKILL, in the middle of whatever it does."""

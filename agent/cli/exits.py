@@ -76,7 +76,8 @@ EXITS: Mapping[type[Exception], Exit] = {
 
 ADVICE: Mapping[type[Exception], str] = {
     errors.AccessDeniedException: "ask root, or whoever created the key",
-    errors.NotFoundException: "see what there is: kms-agent key list",
+    errors.NotFoundException: "see what there is: kms-agent key list; an alias is written alias/NAME",
+    errors.NotAuthorizedException: "names that begin with alias/aws/ are kept for managed keys",
     errors.DisabledException: "enable the key first: kms-agent key enable KEY",
     errors.KMSInvalidStateException: "see the key's state: kms-agent key show KEY",
     errors.AlreadyExistsException: "choose another name, or move it: kms-agent alias update NAME KEY",

@@ -66,7 +66,7 @@ def create(description: str | None, alias: str | None, agent_url: str, *, as_jso
 def list_(agent_url: str, *, as_json: bool) -> None:
     """List the keys that you may look at."""
     with AgentClient(agent_url) as client:
-        keys = list(all_keys(client))
+        keys = sorted(all_keys(client), key=lambda key: (key.creation_date or 0, key.key_id))
         names: dict[str, list[str]] = {key.key_id: [] for key in keys}
         for alias in all_aliases(client, None):
             names.get(alias.target_key_id or "", []).append(alias.alias_name)
@@ -164,7 +164,14 @@ def auto_rotate(key: str, days: int | None, agent_url: str, *, off: bool) -> Non
 
 @key_group.command("schedule-deletion")
 @click.argument("key")
-@click.option("--days", metavar="DAYS", type=click.IntRange(7, 30), default=30, show_default=True)
+@click.option(
+    "--days",
+    metavar="DAYS",
+    type=click.IntRange(7, 30),
+    default=30,
+    show_default=True,
+    help="Waiting period.",
+)
 @agent_option
 @json_option
 def schedule_deletion(key: str, days: int, agent_url: str, *, as_json: bool) -> None:
