@@ -138,6 +138,14 @@ class ChunkFile:
             return False
         return True
 
+    def is_hole(self, chunk_index: int) -> bool:
+        """Say whether a chunk within the file was never written."""
+        if Flags.SPARSE not in self._block.flags:
+            return False
+        start, length = self.extent(chunk_index, 1)
+        raw = bytearray(length)
+        return backing.pread_into(self.fd, [memoryview(raw)], start) == raw.count(0) == length
+
     def write_run(self, first_index: int, plain: memoryview, new_size: int) -> None:
         """Write consecutive chunks, and the size where it grows: data first, header after it.
 
@@ -163,7 +171,11 @@ class ChunkFile:
             self._undo(first_index, plain, error.written - (offset if together else 0))
             raise
         if grown and not together:
-            backing.pwrite_all(self.fd, [self._sealed(block)], 0)
+            try:
+                backing.pwrite_all(self.fd, [self._sealed(block)], 0)
+            except OSError:
+                self._undo(first_index, plain, len(raw))
+                raise
         self._block = block
         self._on_disk = True
 
@@ -215,22 +227,26 @@ class ChunkFile:
         return header.seal(self._keys, self._codec.session(), block)
 
     def _undo(self, first_index: int, plain: memoryview, written: int) -> None:
-        """After a failed write: old length, whole last chunk, header in agreement."""
+        """After a failed write: old length, header in agreement, no chunk half written that need not be."""
         if not self._on_disk:
             backing.truncate(self.fd, 0)
             return
-        size, shift = self._block.size, self.geometry.chunk_shift
-        torn = first_index + max(written, 0) // self.geometry.record_size
-        last = size >> shift
-        if torn < self.geometry.chunk_count(size) and torn != last and Flags.SPARSE in self._block.flags:
-            # A hole that was being filled: what is there of the record goes back to zeros.
-            rest = max(written, 0) % self.geometry.record_size
-            backing.pwrite_all(self.fd, [bytes(rest)], self.geometry.backing_offset(torn))
-        start = (last - first_index) << shift
-        if 0 <= start < len(plain) and size & (self.geometry.chunk_size - 1):
-            old = plain[start : start + self.geometry.chunk_length(last, size)]
-            raw = memoryview(bytearray(len(old) + RECORD_OVERHEAD))
-            self._codec.seal(last, old, raw)
-            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
-        backing.pwrite_all(self.fd, [self._sealed(self._block)], 0)
+        self._reseal(self._block)
         self.fit()
+        whole, rest = divmod(max(written, 0), self.geometry.record_size)
+        torn, last = first_index + whole, self.size >> self.geometry.chunk_shift
+        if torn < last:
+            self._make_hole(torn, rest)
+        elif (length := self.geometry.chunk_length(last, self.size)) and (torn, rest) > (last, 0):
+            start = (last - first_index) << self.geometry.chunk_shift
+            raw = memoryview(bytearray(length + RECORD_OVERHEAD))
+            self._codec.seal(last, plain[start : start + length], raw)
+            try:
+                backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
+            except backing.ShortWriteError as error:
+                self._make_hole(last, min(max(error.written, rest), len(raw)))
+
+    def _make_hole(self, chunk_index: int, length: int) -> None:
+        """Take back the first bytes of a record that a hole had no room for."""
+        if Flags.SPARSE in self._block.flags:
+            backing.pwrite_all(self.fd, [bytes(length)], self.geometry.backing_offset(chunk_index))

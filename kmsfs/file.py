@@ -3,7 +3,11 @@
 Everything here is synchronous, so a call is atomic with respect to every other call on the event loop.
 """
 
+import errno
+import os
+
 from kmsfs.chunkfile import ChunkFile
+from kmsfs.geometry import MAX_PLAIN_SIZE
 
 
 class File:
@@ -59,15 +63,16 @@ class File:
 
         Raises:
             CorruptFileError: a chunk to be changed in part does not authenticate.
-            OSError: from the store; the file is as readable as before.
+            OSError: EFBIG, and from the store; the file is as readable as before.
         """
         if not data:
             return 0
         size = self.chunks.size
+        end = plain_offset + len(data)
+        _check_size(end)
         if plain_offset > size:
             self._extend(plain_offset)
             size = self.chunks.size
-        end = plain_offset + len(data)
         first = plain_offset >> self._shift
         plain = memoryview(data)
         head = plain_offset & self._mask
@@ -82,8 +87,9 @@ class File:
 
         Raises:
             CorruptFileError: the chunk that is cut does not authenticate.
-            OSError: from the store.
+            OSError: EFBIG, and from the store.
         """
+        _check_size(size)
         if size > self.chunks.size:
             self._extend(size)
         elif size < self.chunks.size:
@@ -115,23 +121,33 @@ class File:
         return memoryview(merged)
 
     def _extend(self, size: int) -> None:
-        """Grow to `size` with zeros: the last chunk is padded, what follows is a hole."""
+        """Grow to `size` with zeros: the last chunk is padded unless it is a hole, what follows is one."""
         old = self.chunks.size
-        if old & self._mask:
-            last = old >> self._shift
+        last = old >> self._shift
+        if old & self._mask and not self.chunks.is_hole(last):
             length = min(self._chunk_size, size - (last << self._shift))
             padded = bytearray(length)
             tail = self.chunks.read_run(last, 1)
             padded[: len(tail)] = tail
             self.chunks.write_run(last, memoryview(padded), (last << self._shift) + length)
         if size > self.chunks.size:
-            self.chunks.extend(size)
+            try:
+                self.chunks.extend(size)
+            except OSError:
+                self.truncate(old)
+                raise
 
     def _cut(self, size: int) -> None:
         """Shrink to `size`: header first, so that a crash in between is seen and repaired, then the data."""
-        kept = size & self._mask
-        tail = bytes(self.chunks.read_run(size >> self._shift, 1)[:kept]) if kept else b""
+        last, kept = size >> self._shift, size & self._mask
+        resealed = kept and not self.chunks.is_hole(last)
+        tail = bytes(self.chunks.read_run(last, 1)[:kept]) if resealed else b""
         self.chunks.set_size(size)
-        if kept:
-            self.chunks.write_run(size >> self._shift, memoryview(tail), size)
+        if resealed:
+            self.chunks.write_run(last, memoryview(tail), size)
         self.chunks.fit()
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_PLAIN_SIZE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 ROOT_INODE: Final = 1
-MAX_NODES: Final = 32_768
+MAX_NODES: Final = 16_384
 
 
 class Node:
@@ -169,3 +169,6 @@ class Inodes:
         for nodeid, node in list(self._nodes.items()):
             if node is not self.root:
                 self.forget(nodeid, node.lookups)
+        if self.root.dirfd >= 0:
+            os.close(self.root.dirfd)
+            self.root.dirfd = -1
