@@ -92,4 +92,5 @@ def become_daemon() -> Background | None:
         os.close(read_fd)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    raise StartFailedError(code if code >= 0 else 128 - code)
+    # A child that ends without having been ready has failed, whatever it says.
+    raise StartFailedError(128 - code if code < 0 else code or 1)

@@ -46,7 +46,7 @@ class Mount:
 
 def parse(table: bytes) -> tuple[Mount, ...]:
     """Parse the contents of a mountinfo file; later mounts come later."""
-    return tuple(_parse_line(line) for line in table.splitlines() if line)
+    return tuple(_parse_line(line) for line in table.split(b"\n") if line)
 
 
 def read() -> tuple[Mount, ...]:

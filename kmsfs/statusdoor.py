@@ -74,10 +74,18 @@ def ask(path: Path) -> dict[str, Any] | None:
             door.connect(str(path))
             while sum(map(len, parts)) < _MAX_BYTES and (part := door.recv(_MAX_BYTES)):
                 parts.append(part)
-            told = json.loads(b"".join(parts))
-        except (OSError, ValueError):
+        except OSError:
             return None
-    return told if isinstance(told, dict) else None
+    return parse(b"".join(parts))
+
+
+def parse(told: bytes) -> dict[str, Any] | None:
+    """Return what was told; None when that is not one JSON object, whole."""
+    try:
+        report = json.loads(told)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None
 
 
 def _directory(owner_uid: int, environ: Mapping[str, str]) -> Path:
