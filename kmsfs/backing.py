@@ -221,6 +221,11 @@ def pread_cached(fd: int, buffer: memoryview, offset: int) -> int:
     return os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
 
 
+def will_need(fd: int, offset: int, length: int) -> None:
+    """Start reading a range into the page cache, without waiting for it."""
+    os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
+
+
 def warm(fd: int, offset: int, length: int) -> None:
     """Read a range for the page cache's sake only; for a worker thread."""
     os.pread(fd, length, offset)

@@ -7,11 +7,15 @@ is needed anywhere. Knows nothing of FUSE.
 import errno
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import trio
 
 from kmsfs import backing
 from kmsfs.file import File
+
+
+_STREAMED_BYTES: Final = 1 << 17
 
 
 class Waiting:
@@ -33,6 +37,9 @@ class Waiting:
         """Read from a file; the answer holds until the caller awaits. Raises what `File.read` raises."""
         if self._in_memory:
             return file.read(plain_offset, length)
+        if length >= _STREAMED_BYTES:
+            # The store's own readahead is smaller than one of our requests: keep the next one under way.
+            backing.will_need(file.chunks.fd, *file.extent(plain_offset + length, length))
         if self._asks_cache:
             try:
                 return file.read(plain_offset, length, cached_only=True)
