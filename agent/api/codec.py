@@ -1,9 +1,11 @@
 """Owns the way between values and AWS JSON 1.1 bytes, both ways. Knows nothing of HTTP."""
 
+from typing import Any, Final
+
 import msgspec
 
 from agent.api.errors import ServiceError, error_from_wire
-from agent.api.operations import Operation, Request, Response
+from agent.api.operations import OPERATIONS, Operation, Request, Response
 from agent.api.shapes.base import Empty, Shape
 from agent.api.validation import explain
 
@@ -18,6 +20,17 @@ class _ErrorBody(msgspec.Struct):
     capital_message: str | None = msgspec.field(default=None, name="Message")
 
 
+# Built at import, by one thread: msgspec (0.22) works out a type when it first meets it, and two threads that
+# do so at once crash the process.
+_REQUESTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(operation.request) for name, operation in OPERATIONS.items()
+}
+_RESPONSES: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(operation.response) for name, operation in OPERATIONS.items()
+}
+_ERRORS: Final = msgspec.json.Decoder(_ErrorBody)
+
+
 def decode_request(operation: Operation[Request, Response], body: bytes) -> Request:
     """Return the request in `body`; an empty body is an empty structure.
 
@@ -26,10 +39,11 @@ def decode_request(operation: Operation[Request, Response], body: bytes) -> Requ
         ValidationException: values that break constraints of the model, every one named.
     """
     try:
-        return msgspec.json.decode(body or b"{}", type=operation.request)
+        request: Request = _REQUESTS[operation.name].decode(body or b"{}")
     except (ValueError, RecursionError):
         # `from None`: msgspec's own text adds nothing, and what it quotes might be secret.
         raise explain(operation.request, body or b"{}") from None
+    return request
 
 
 def encode_request(request: Shape) -> bytes:
@@ -49,11 +63,12 @@ def decode_response(operation: Operation[Request, Response], body: bytes) -> Res
         MalformedResponseError: the body is not a response of `operation`.
     """
     try:
-        return msgspec.json.decode(body or b"{}", type=operation.response)
+        response: Response = _RESPONSES[operation.name].decode(body or b"{}")
     except (msgspec.ValidationError, RecursionError) as error:
         raise MalformedResponseError(f"not a response of {operation.name}: {error}") from None
     except ValueError:
         raise MalformedResponseError(f"not a response of {operation.name}: not JSON") from None
+    return response
 
 
 def encode_error(error: ServiceError) -> bytes:
@@ -68,7 +83,7 @@ def decode_error(body: bytes, status: int) -> ServiceError:
         MalformedResponseError: the body names no error.
     """
     try:
-        wire = msgspec.json.decode(body, type=_ErrorBody)
+        wire = _ERRORS.decode(body)
     except (ValueError, RecursionError):
         raise MalformedResponseError(f"HTTP status {status} without an error of the service") from None
     if not wire.type:

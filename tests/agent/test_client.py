@@ -326,6 +326,40 @@ def test_a_real_agent_answers(running_agent: RunningAgent) -> None:
             client.call(DESCRIBE_KEY, DescribeKeyRequest(key_id="alias/none"))
 
 
+FIRST_CALLS = """
+import os, sys, threading
+from agent.api import codec
+from agent.api.operations import OPERATIONS
+
+sys.setswitchinterval(1e-6)
+BODY = b'{"KeyMetadata":{"KeyId":"1","MultiRegionConfiguration":{"PrimaryKey":{"Region":"eu-west-1"}}}}'
+
+
+def decode(start):
+    start.wait()
+    for name in ("CreateKey", "DescribeKey"):
+        codec.decode_response(OPERATIONS[name], BODY)
+
+
+for _ in range(50):
+    child = os.fork()
+    if child == 0:
+        start = threading.Barrier(6)
+        threads = [threading.Thread(target=decode, args=(start,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_first_calls_of_several_threads_at_once_are_safe() -> None:
+    """Threads that decode the first answers of a process together do not crash it."""
+    subprocess.run([sys.executable, "-P", "-c", FIRST_CALLS], check=True)
+
+
 def test_a_restarted_agent_is_found_again(running_agent: RunningAgent) -> None:
     """A client outlives the agent it was connected to, stopped or killed."""
     with running_agent.client() as client:
