@@ -1,0 +1,130 @@
+"""kill -9 of a process that writes: whatever it was told to be durable is there, and the rest is whole."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.audit.journal import Journal
+from agent.audit.verify import verify
+from agent.store.sqlite import SqliteStore
+from samples import REGION, a_key
+
+ROUNDS = 8
+
+# Each writes for ever and says what is durable as soon as it is told so.
+STORE_WRITER = """
+import os, sys
+from dataclasses import replace
+from pathlib import Path
+from agent.store.sqlite import SqliteStore
+from samples import a_key, a_material, an_alias
+with SqliteStore.open(Path(sys.argv[1])) as store:
+    number = int(sys.argv[2])
+    while True:
+        number += 1
+        key = a_key(f"key-{number:06}")
+        with store.write() as transaction:
+            transaction.put_alias(an_alias(f"alias/{number:06}", key.key_id))
+            transaction.put_key(key)
+            transaction.put_material(a_material(number, key))
+            if number % 3 == 0:
+                transaction.delete_key(key.region, f"key-{number - 1:06}")
+        os.write(1, b"%d\\n" % number)
+"""
+AUDIT_WRITER = """
+import os, sys
+from pathlib import Path
+import trio
+from agent.audit.log import AuditLog
+from samples import ACCOUNT_ID, ALICE, REGION
+
+async def write(log, writer):
+    number = 0
+    while True:
+        number += 1
+        name = f"{sys.argv[2]}-{writer}-{number}"
+        async with log.entry(ALICE, "Decrypt", name, "unix"):
+            pass
+        os.write(1, name.encode() + b"\\n")
+
+async def main():
+    log = AuditLog.open(Path(sys.argv[1]), region=REGION, account_id=ACCOUNT_ID)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        for writer in range(8):
+            nursery.start_soon(write, log, writer)
+
+trio.run(main)
+"""
+
+
+def killed_after(program: str, path: Path, argument: str, answers: int) -> list[str]:
+    """Run a writer, kill it when it has said that many things, and return all that it said."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program, path, argument],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )
+    with writer:
+        assert writer.stdout is not None
+        try:
+            said = [writer.stdout.readline() for _ in range(answers)]
+        finally:
+            writer.send_signal(signal.SIGKILL)
+        said += writer.stdout.readlines()
+    # A pipe keeps small writes whole, so that every line is one that was written whole.
+    return [line.decode().removesuffix("\n") for line in said if line]
+
+
+def test_the_store_loses_nothing(tmp_path: Path) -> None:
+    """After kill -9 every committed transaction is there, whole, and none in part."""
+    path = tmp_path / "keys.sqlite"
+    number = 0
+    for round_number in range(ROUNDS):
+        said = killed_after(STORE_WRITER, path, str(number), 5 + 13 * round_number)
+        durable = int(said[-1])
+        with SqliteStore.open(path) as store:
+            number = len(store.keys(REGION)) and int(store.keys(REGION)[-1].key_id[4:])
+            # One more may have been committed without the writer having lived to say so.
+            assert number in {durable, durable + 1}
+            expected = [n for n in range(1, number + 1) if n % 3 != 2 or n == number]
+            assert [key.key_id for key in store.keys(REGION)] == [f"key-{n:06}" for n in expected]
+            assert [alias.target_key_id for alias in store.aliases(REGION)] == [
+                key.key_id for key in store.keys(REGION)
+            ]
+            assert all(len(store.materials(REGION, key.key_id)) == 1 for key in store.keys(REGION))
+            assert store.key(REGION, f"key-{number:06}") == a_key(f"key-{number:06}")
+
+
+def test_the_audit_log_loses_nothing(tmp_path: Path) -> None:
+    """After kill -9 every record that was answered for is in the log, which verifies after each restart."""
+    path = tmp_path / "audit.jsonl"
+    answered: set[str] = set()
+    for round_number in range(ROUNDS):
+        answered |= set(killed_after(AUDIT_WRITER, path, f"r{round_number}", 40 + 211 * round_number))
+        Journal.open(path).close()
+        recorded = path.read_text()
+        assert verify(path).records == recorded.count("\n")
+        assert all(f'"requestID":"{name}"' in recorded for name in answered)
+    assert len(answered) > 40 * ROUNDS
+
+
+def test_every_torn_end_is_repaired(tmp_path: Path) -> None:
+    """Wherever a crash tears the last line, the log goes on after the line before; a whole one is kept."""
+    path = tmp_path / "audit.jsonl"
+    journal = Journal.open(path)
+    journal.write([b'{"number":0}', b'{"number":1}'])
+    journal.close()
+    durable = path.read_bytes()
+    journal = Journal.open(path)
+    journal.write([b'{"number":2}'])
+    whole = path.read_bytes()
+    journal.close()
+    head = f'{{"sequence":2,"hash":"{durable[-68:-4].decode()}","offset":{len(durable)}}}'
+    for length in range(len(durable), len(whole) + 1):
+        path.write_bytes(whole[:length])
+        path.with_suffix(".head").write_text(head)
+        Journal.open(path).close()
+        assert path.read_bytes() == (whole if length == len(whole) else durable)
+        assert verify(path).records == (3 if length == len(whole) else 2)
