@@ -26,6 +26,7 @@ ACCOUNT: Final = "000000000000"
 REGION: Final = "local"
 START: Final = 1_800_000_000.0
 OWNER_UID: Final = 990
+_AUDIT_NAME: Final = "audit.jsonl"
 
 
 @dataclass
@@ -64,12 +65,12 @@ def _user(login: str, uid: int) -> Principal:
 class Service:
     """Calls operations the way a door does: bytes in, bytes out."""
 
-    def __init__(self, kms: Kms, audit: AuditLog, clock: Clock, audit_path: Path) -> None:
+    def __init__(self, kms: Kms, audit: AuditLog, clock: Clock, directory: Path) -> None:
         self.kms = kms
         self.audit = audit
         self.clock = clock
         self.callers = Callers()
-        self._audit_path = audit_path
+        self.directory = directory
         self._count = 0
 
     async def call(
@@ -111,16 +112,17 @@ class Service:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the audit records so far."""
-        return [json.loads(line) for line in self._audit_path.read_bytes().splitlines()]
+        return [json.loads(line) for line in (self.directory / _AUDIT_NAME).read_bytes().splitlines()]
 
 
 @asynccontextmanager
-async def open_service(directory: Path, nursery: trio.Nursery) -> AsyncIterator[Service]:
-    """A service that is ready to be called, its files in `directory`, its audit log running in `nursery`."""
+async def open_service(directory: Path) -> AsyncIterator[Service]:
+    """A service that is ready to be called, its files in `directory`."""
     clock = Clock()
-    audit_path = directory / "audit.jsonl"
-    audit = AuditLog.open(audit_path, region=REGION, account_id=ACCOUNT, now=clock)
-    await nursery.start(audit.run)
+    audit = AuditLog.open(directory / _AUDIT_NAME, region=REGION, account_id=ACCOUNT, now=clock)
     with SqliteStore.open(directory / "keys.db") as store:
-        kms = Kms(store, Barrier(os.urandom(32)), REGION, ACCOUNT, clock, OWNER_UID)
-        yield Service(kms, audit, clock, audit_path)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(audit.run)
+            kms = Kms(store, Barrier(os.urandom(32)), REGION, ACCOUNT, clock, OWNER_UID)
+            yield Service(kms, audit, clock, directory)
+            nursery.cancel_scope.cancel()

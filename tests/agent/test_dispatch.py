@@ -117,7 +117,7 @@ async def test_refusals_are_recorded_too(service: Service) -> None:
 
 
 async def test_no_plaintext_and_no_ciphertext_is_recorded(
-    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever goes through, neither audit log nor program log nor store file has it."""
     caplog.set_level(logging.DEBUG)
@@ -137,7 +137,7 @@ async def test_no_plaintext_and_no_ciphertext_is_recorded(
     body = {"KeyId": "", "Plaintext": base64.b64encode(SECRET).decode()}
     with pytest.raises(ValidationException):
         await service.send("Encrypt", json.dumps(body).encode())
-    written = read_all(tmp_path) + caplog.text.encode()
+    written = read_all(service.directory) + caplog.text.encode()
     for secret in secrets:
         for form in (
             secret,

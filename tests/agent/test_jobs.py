@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 
 from agent import jobs
 from agent.api.enums import KeyState, RotationType
@@ -116,9 +117,9 @@ async def test_the_managed_key_rotates_every_year(service: Service) -> None:
     assert len(service.kms.store.materials("local", key)) == 2
 
 
-@pytest.mark.usefixtures("autojump_clock")
 async def test_rounds_go_on_after_a_failure(
     service: Service,
+    autojump_clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -143,6 +144,7 @@ async def test_rounds_go_on_after_a_failure(
             nursery.cancel_scope.cancel()
     assert "The disk is full." in caplog.text
     assert service.kms.store.key("local", key) is None
+    assert autojump_clock.current_time() >= jobs.INTERVAL_SECONDS
 
 
 async def test_a_key_of_another_region_is_left_alone(service: Service) -> None:
