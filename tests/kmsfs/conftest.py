@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def place(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
     """Directories for a volume under a real agent; nothing is made in them yet."""
-    made = Place(short_directory, running_agent.environ | {"KMS_AGENT_URL": running_agent.url})
+    # Not at this user's standard place: nothing starts another agent when a test has stopped this one.
+    environ = {name: value for name, value in running_agent.environ.items() if not name.startswith("XDG_")}
+    made = Place(short_directory, environ | {"KMS_AGENT_URL": running_agent.url})
     yield made
     made.discard()
 
@@ -31,10 +33,12 @@ def volume(place: Place) -> Place:
 
 
 @pytest.fixture
-def lonely_place(short_directory: Path, make_agent: Callable[[], RunningAgent]) -> Iterator[Place]:
+def lonely_place(make_agent: Callable[[], RunningAgent]) -> Iterator[Place]:
     """Directories for a volume of a user whose own agent does not run yet."""
     agent = make_agent()
-    made = Place(short_directory, agent.environ)
+    directory = agent.directory / "lonely"
+    directory.mkdir()
+    made = Place(directory, agent.environ)
     yield made
     made.discard()
     agent.end_started()
