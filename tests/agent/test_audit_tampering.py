@@ -116,6 +116,17 @@ def test_a_chain_rewritten_from_the_middle(log: Path, tmp_path: Path) -> None:
         verify(log)
 
 
+def test_a_record_of_another_chain(log: Path, tmp_path: Path) -> None:
+    """One record exchanged for a forged one, whole and of the same number, does not follow the one before."""
+    forged = tmp_path / "forged" / "audit.jsonl"
+    write(forged, range(100, 100 + RECORDS))
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[5] = forged.read_bytes().splitlines(keepends=True)[5]
+    log.write_bytes(b"".join(lines))
+    with pytest.raises(AuditVerificationError, match="line 6: does not follow the record before it"):
+        verify(log)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"sequence":"1","hash":""}', b"\xff"])
 def test_damaged_head_file(log: Path, content: bytes) -> None:
     """A head file that makes no sense is an error for the verifier and for the agent."""
