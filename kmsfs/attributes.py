@@ -96,7 +96,11 @@ class Attributes:
         """
         file = self._files.acquire(node.inode)
         if file is not None and writable and not file.chunks.is_writable:
-            file.chunks.replace_fd(self._open_fd(node, writable=True))
+            try:
+                file.chunks.replace_fd(self._open_fd(node, writable=True))
+            except BaseException:
+                self._files.release(node.inode)
+                raise
         if file is None:
             file = self._files.open(self._open_fd(node, writable=writable), node.inode)
         return file
@@ -132,7 +136,23 @@ class Attributes:
             return backing.reopen_regular(node.fd, writable=writable)
         if node.parent is None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        return backing.open_regular(self._directories.dirfd(node.parent), node.stored, writable=writable)
+        try:
+            return backing.open_regular(self._directories.dirfd(node.parent), node.stored, writable=writable)
+        except PermissionError:
+            return self._open_own(node, writable=writable)
+
+    def _open_own(self, node: Node, *, writable: bool) -> int:
+        """Open a file whose mode grants what the program asked for, but not the reading that we need as well.
+
+        The kernel has checked the program's permission. An owner may widen the mode for a moment.
+        """
+        with self._reference(node, None) as fd:
+            mode = stat.S_IMODE(os.fstat(fd).st_mode)
+            backing.chmod(fd, mode | stat.S_IRUSR | stat.S_IWUSR)
+            try:
+                return backing.reopen_regular(fd, writable=writable)
+            finally:
+                backing.chmod(fd, mode)
 
     def _status(self, node: Node) -> stat_result:
         file = self._files.get(node.inode)

@@ -6,7 +6,9 @@ content or of FUSE. Raises CorruptRecordError, CorruptNameError, NameTooLongErro
 
 import errno
 import os
+import stat
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from kmsfs import backing, names, records
@@ -19,6 +21,14 @@ from kmsfs.records import DirectoryRecord
 RECORD_NAME: Final = b".kmsfs"
 TEMPORARY_PREFIX: Final = b".kmsfs.tmp."
 _MAX_OPEN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What an empty directory had: its record, and its mode where that had to be changed."""
+
+    record: bytes
+    mode: int | None
 
 
 class Directories:
@@ -115,14 +125,36 @@ class Directories:
         """Say whether a directory holds nothing that its user has put there."""
         return all(entry == RECORD_NAME or _is_debris(entry) for entry in backing.any_names(dirfd))
 
-    def clear(self, dirfd: int) -> bytes:
+    def clear(self, dirfd: int) -> Cleared:
         """Take the record (and a crash's debris) out of an empty directory, so that it can be removed.
 
-        Returns the record for `restore`, should the removal fail.
+        Returns what `restore` needs, should the removal fail.
 
         Raises:
             OSError: ENOTEMPTY.
         """
+        cleared = Cleared(b"", None)
+        try:
+            return self._clear(dirfd, cleared)
+        except PermissionError:
+            # Removing a directory takes no permission on it, but ours holds a record: its owner may open it.
+            mode = stat.S_IMODE(os.fstat(dirfd).st_mode)
+            backing.chmod(dirfd, mode | stat.S_IRWXU)
+            cleared = Cleared(b"", mode)
+        try:
+            return self._clear(dirfd, cleared)
+        except OSError:
+            self.restore(dirfd, cleared)
+            raise
+
+    def restore(self, dirfd: int, cleared: Cleared) -> None:
+        """Undo `clear` for a directory that could not be removed after all."""
+        if cleared.record:
+            backing.symlink(dirfd, RECORD_NAME, cleared.record)
+        if cleared.mode is not None:
+            backing.chmod(dirfd, cleared.mode)
+
+    def _clear(self, dirfd: int, cleared: Cleared) -> Cleared:
         if not self.is_empty(dirfd):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
         try:
@@ -131,12 +163,7 @@ class Directories:
             record = b""
         for entry in list(backing.any_names(dirfd)):
             _remove_debris(dirfd, entry)
-        return record
-
-    def restore(self, dirfd: int, record: bytes) -> None:
-        """Put back the record of a directory that could not be removed after all."""
-        if record:
-            backing.symlink(dirfd, RECORD_NAME, record)
+        return Cleared(record, cleared.mode)
 
     def _open_step(self, directory: Directory) -> None:
         """Open one directory whose parent is open, or which has a descriptor of its own."""
@@ -184,7 +211,7 @@ def _remove_debris(dirfd: int, entry: bytes) -> None:
     """Remove one entry: a record, a sidecar, or a temporary directory with its record."""
     try:
         backing.unlink(dirfd, entry)
-    except (IsADirectoryError, PermissionError):
+    except IsADirectoryError:
         inner = backing.open_directory(dirfd, entry)
         try:
             for name in list(backing.any_names(inner)):

@@ -12,7 +12,7 @@ from os import stat_result
 from typing import Final
 
 from kmsfs import backing
-from kmsfs.directories import TEMPORARY_PREFIX, Directories
+from kmsfs.directories import TEMPORARY_PREFIX, Cleared, Directories
 from kmsfs.inodes import Directory, Inodes
 from kmsfs.records import RecordCipher
 from kmsfs.tree import Tree
@@ -86,12 +86,12 @@ class Renaming:
         """Move over what stands at the new name, if anything does."""
         if target is not None and flags == backing.RENAME_NOREPLACE:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        record = self._clear(target)
+        cleared = self._clear(target)
         try:
             self._move(old_parent, old, new_parent, new, status)
         except BaseException:
-            if target is not None:
-                self._directories.restore(target.fd, record)
+            if target is not None and cleared is not None:
+                self._directories.restore(target.fd, cleared)
             raise
 
     def _target(self, parent: Directory, stored: bytes) -> _Target | None:
@@ -101,10 +101,10 @@ class Renaming:
             return None
         return _Target(fd, os.fstat(fd))
 
-    def _clear(self, target: _Target | None) -> bytes:
+    def _clear(self, target: _Target | None) -> Cleared | None:
         """Empty a target directory of its record; ENOTEMPTY if there is more in it."""
         if target is None or not stat.S_ISDIR(target.status.st_mode):
-            return b""
+            return None
         return self._directories.clear(target.fd)
 
     def _move(

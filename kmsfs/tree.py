@@ -202,11 +202,11 @@ class Tree:
         fd = backing.open_directory(dirfd, stored)
         try:
             status = os.fstat(fd)
-            record = self._directories.clear(fd)
+            cleared = self._directories.clear(fd)
             try:
                 backing.rmdir(dirfd, stored)
             except OSError:
-                self._directories.restore(fd, record)
+                self._directories.restore(fd, cleared)
                 raise
         except BaseException:
             os.close(fd)

@@ -14,7 +14,6 @@ import trio
 from kmsfs import backing
 from kmsfs.file import File
 
-
 _STREAMED_BYTES: Final = 1 << 17
 
 
