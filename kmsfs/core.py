@@ -92,5 +92,7 @@ class Core:
 
     def close(self) -> None:
         """Settle and close everything."""
-        self.files.close()
-        self.inodes.close()
+        try:
+            self.files.close()
+        finally:
+            self.inodes.close()

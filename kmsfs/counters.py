@@ -9,7 +9,8 @@ class Counters:
 
     Attributes:
         integrity_errors: reads, opens and lookups refused because something did not authenticate.
-        repaired_files: files cut back to their longest authenticated prefix after an unclean mount.
+        repaired_files: files cut back to their longest authenticated prefix, or found without a header and
+            emptied, after an unclean mount.
         key_errors: opens refused because a key could not be had.
         unforeseen_errors: requests answered EIO because of an exception nobody expected; each has a traceback
             in the log.

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections import OrderedDict
+from contextlib import ExitStack
 from typing import Final
 
 from kmsfs import backing, header
@@ -35,6 +36,7 @@ class Files:
         self._scratch = Scratch()
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
+        self._nameless: set[int] = set()
 
     def get(self, inode: int) -> File | None:
         """Return the file of an inode if it is open or kept ready."""
@@ -77,40 +79,61 @@ class Files:
         return file
 
     def release(self, inode: int) -> None:
-        """Count one open less; the last one settles the file and keeps it ready for a while."""
+        """Count one open less; the last one settles the file and keeps it ready for a while.
+
+        Raises:
+            OSError: there is no room for its header; it stays ready until there is.
+        """
         file, count = self._open[inode]
         if count > 1:
             self._open[inode] = (file, count - 1)
             return
         del self._open[inode]
-        try:
-            file.settle()
-        except OSError:
+        if inode in self._nameless:
+            self._nameless.discard(inode)
             file.chunks.close()
-            raise
+            return
         self._idle[inode] = file
         if len(self._idle) > _MAX_IDLE:
-            self._idle.popitem(last=False)[1].close()
+            self._evict()
+        file.settle()
 
     def drop(self, inode: int) -> None:
-        """Let go of a file that nobody has open: it was unlinked, or its descriptor must be made anew."""
+        """Let go of a file that has lost its last name, at once or when its last handle is closed."""
         file = self._idle.pop(inode, None)
         if file is not None:
-            file.close()
+            file.chunks.close()
+        elif inode in self._open:
+            self._nameless.add(inode)
 
     def close(self) -> None:
-        """Close everything, at unmount."""
+        """Settle and close everything, at unmount.
+
+        Raises:
+            OSError: the first one, after all files have been tried.
+        """
         files = [*(file for file, _ in self._open.values()), *self._idle.values()]
         self._open.clear()
         self._idle.clear()
-        for file in files:
-            file.close()
+        with ExitStack() as stack:
+            for file in files:
+                stack.callback(file.close)
 
-    def _fresh(self, fd: int, inode: int) -> File:
+    def _evict(self) -> None:
+        """Close the file that has been ready for longest, unless its header still has no room."""
+        inode, file = self._idle.popitem(last=False)
+        try:
+            file.settle()
+        except OSError:
+            self._idle[inode] = file
+            return
+        file.chunks.close()
+
+    def _fresh(self, fd: int, inode: int, *, on_disk: bool = False) -> File:
         volume = self._volume
         shift = volume.description.parameters.chunk_shift
         keys = header.create(volume.description.volume_id, shift, volume.keyring.current())
-        return File(ChunkFile(fd, inode, keys, SealedBlock(0), self._scratch, on_disk=False))
+        return File(ChunkFile(fd, inode, keys, SealedBlock(0), self._scratch, on_disk=on_disk))
 
     def _read(self, fd: int, inode: int) -> File:
         volume = self._volume
@@ -144,10 +167,13 @@ class Files:
         return header.unlock(clear, description.volume_id, bucket_key)
 
     def _empty(self, fd: int, inode: int) -> File:
-        file = self._fresh(fd, inode)
-        if not self._volume.read_only:
+        read_only = self._volume.read_only
+        file = self._fresh(fd, inode, on_disk=read_only)
+        if not read_only:
             backing.truncate(fd, 0)
             file.settle()
+        self._volume.counters.repaired_files += 1
+        _LOG.warning("inode %d: after an unclean unmount it had no header; it is empty", inode)
         return file
 
     def _repair(self, chunks: ChunkFile, backing_size: int) -> None:

@@ -1,0 +1,314 @@
+"""Files after a crash: every state that a sequence of system calls can have left is repaired at open."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kmsfs import backing
+from kmsfs.errors import CorruptFileError
+from kmsfs.file import File
+from offline import OfflineVolume, opened, read_all
+
+CHUNK = 4096
+SECTOR = 512
+
+Operation = Callable[[File, bytearray], None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call on the backing file: bytes written at an offset, or a new length."""
+
+    offset: int
+    written: bytes | None
+
+    def replay(self, raw: bytearray, count: int | None = None) -> None:
+        """Do it, or the first `count` bytes of it, to a copy."""
+        if self.written is None:
+            raw[:] = raw[: self.offset].ljust(self.offset, b"\0")
+            return
+        part = self.written[:count]
+        raw.extend(bytes(max(self.offset - len(raw), 0)))
+        raw[self.offset : self.offset + len(part)] = part
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """What the core does to backing files, in order."""
+    made: list[Call] = []
+    pwrite_all, cut = backing.pwrite_all, backing.truncate
+
+    def record_write(fd: int, buffers: Sequence[memoryview | bytes], offset: int) -> None:
+        made.append(Call(offset, b"".join(buffers)))
+        pwrite_all(fd, buffers, offset)
+
+    def record_truncate(fd: int, size: int) -> None:
+        made.append(Call(size, None))
+        cut(fd, size)
+
+    monkeypatch.setattr(backing, "pwrite_all", record_write)
+    monkeypatch.setattr(backing, "truncate", record_truncate)
+    return made
+
+
+def write(start: int, length: int) -> Operation:
+    """Return an operation that writes."""
+    content = os.urandom(length)
+
+    def operate(file: File, model: bytearray) -> None:
+        file.write(start, content)
+        model.extend(bytes(max(start - len(model), 0)))
+        model[start : start + length] = content
+
+    return operate
+
+
+def resize(size: int) -> Operation:
+    """Return an operation that truncates or extends."""
+
+    def operate(file: File, model: bytearray) -> None:
+        file.truncate(size)
+        model[:] = model[:size].ljust(size, b"\0")
+
+    return operate
+
+
+# what stood there and was synced, then what the crash comes in
+SEQUENCES: dict[str, tuple[list[Operation], list[Operation]]] = {
+    "first write": ([], [write(0, 100)]),
+    "first write of several chunks": ([], [write(0, 3 * CHUNK + 5)]),
+    "append within a chunk": ([write(0, 100)], [write(100, 50), write(150, 50)]),
+    "append over chunks": ([write(0, 100)], [write(100, 2 * CHUNK), write(2 * CHUNK + 100, CHUNK)]),
+    "append to a later chunk": ([write(0, 2 * CHUNK + 100)], [write(2 * CHUNK + 100, 2 * CHUNK)]),
+    "append at an edge": ([write(0, 2 * CHUNK)], [write(2 * CHUNK, 10), write(2 * CHUNK + 10, 10)]),
+    "overwrite": ([write(0, 4 * CHUNK)], [write(CHUNK + 5, CHUNK)]),
+    "overwrite and grow": ([write(0, 3 * CHUNK + 7)], [write(CHUNK + 5, 4 * CHUNK)]),
+    "overwrite from the start and grow": ([write(0, CHUNK + 7)], [write(0, 3 * CHUNK + 9)]),
+    "cut inside a chunk": ([write(0, 4 * CHUNK)], [resize(2 * CHUNK + 100)]),
+    "cut at an edge": ([write(0, 4 * CHUNK + 9)], [resize(2 * CHUNK)]),
+    "cut the last chunk": ([write(0, 4 * CHUNK + 99)], [resize(4 * CHUNK + 9)]),
+    "cut to nothing": ([write(0, 2 * CHUNK + 5)], [resize(0)]),
+    "cut and append": ([write(0, 3 * CHUNK)], [resize(CHUNK + 10), write(CHUNK + 10, CHUNK)]),
+    "extend": ([write(0, 100)], [resize(3 * CHUNK + 5)]),
+    "extend from an edge": ([write(0, CHUNK)], [resize(3 * CHUNK + 5)]),
+    "write beyond the end": ([write(0, 100)], [write(3 * CHUNK + 5, 100)]),
+    "write into a hole": ([write(4 * CHUNK, 9)], [write(CHUNK + 5, 2 * CHUNK)]),
+    "cut in a hole": ([write(8 * CHUNK, 9)], [resize(3 * CHUNK + 7)]),
+    "extend a hole": (
+        [write(8 * CHUNK, 9), resize(3 * CHUNK + 7)],
+        [resize(3 * CHUNK + 99), resize(7 * CHUNK)],
+    ),
+    "cut, extend, write": (
+        [write(0, 2 * CHUNK + 5)],
+        [resize(9), resize(CHUNK + 9), write(CHUNK, 3 * CHUNK)],
+    ),
+}
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> OfflineVolume:
+    """An empty volume."""
+    return OfflineVolume(tmp_path)
+
+
+@dataclass(frozen=True)
+class History:
+    """A file before an operation and after it, in plain, and what lay on the store in between."""
+
+    before: bytes
+    after: bytes
+    raw: bytes
+    calls: list[Call]
+
+
+def run(volume: OfflineVolume, name: str, calls: list[Call]) -> tuple[bytes, list[History]]:
+    """Run a sequence; return where the file lies and the history of each operation after the sync."""
+    synced, crashing = SEQUENCES[name]
+    histories = []
+    model = bytearray()
+    with volume.core() as core, opened(core, b"file", os.O_CREAT | os.O_RDWR) as file:
+        path = volume.stored_path(core, b"file")
+        for operate in synced:
+            operate(file, model)
+        for operate in crashing:
+            before = bytes(model)
+            raw = Path(os.fsdecode(path)).read_bytes()
+            calls.clear()
+            operate(file, model)
+            assert read_all(file) == model
+            histories.append(History(before, bytes(model), raw, calls.copy()))
+    return path, histories
+
+
+def crashed(volume: OfflineVolume, path: bytes, raw: bytes) -> tuple[bytes, list[int]]:
+    """Open a file as a crash left it; return what can be read and the chunks that cannot."""
+    Path(os.fsdecode(path)).write_bytes(raw)
+    content, lost = bytearray(), []
+    with volume.core(was_clean=False) as core, opened(core, b"file", os.O_RDWR) as file:
+        for offset in range(0, file.size, CHUNK):
+            try:
+                content += file.read(offset, CHUNK)
+            except CorruptFileError:
+                lost.append(offset // CHUNK)
+                content += bytes(min(CHUNK, file.size - offset))
+        assert len(content) == file.size
+    # What the first opening made of it holds after a clean unmount.
+    with volume.core() as core, opened(core, b"file", os.O_RDONLY) as file:
+        assert file.size == len(content)
+    return bytes(content), lost
+
+
+def touched(history: History) -> range:
+    """Return the plain bytes that the operation changes: from the first different one, to the last."""
+    common = range(min(len(history.before), len(history.after)))
+    different = [at for at in common if history.before[at] != history.after[at]]
+    if len(history.before) != len(history.after):
+        return range(different[0] if different else len(common), 1 << 62)
+    return range(different[0], different[-1] + 1) if different else range(0)
+
+
+def check(history: History, content: bytes, lost: list[int], torn: set[int]) -> None:
+    """Require what a crash may leave: bytes outside of the operation, old or new ones in it, nothing else.
+
+    Args:
+        history: of the operation.
+        content: what the file was read as afterwards.
+        lost: chunks that could not be read.
+        torn: chunks whose record the store wrote a part of; they alone may be lost.
+    """
+    assert set(lost) <= torn
+    changed = touched(history)
+    first_torn = min(torn) * CHUNK if torn else len(history.before)
+    intact = min(changed.start, len(history.before), first_torn)
+    assert content[:intact] == history.before[:intact]
+    assert len(content) >= min(len(history.before), len(history.after), first_torn)
+    assert len(content) <= max(len(history.before), len(history.after))
+    for at, byte in enumerate(content):
+        if at // CHUNK in lost:
+            continue
+        old = history.before[at] if at < len(history.before) else 0
+        new = history.after[at] if at < len(history.after) else 0
+        assert byte in ((old, new) if at in changed else (old,)), f"byte {at}"
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_crash_between_system_calls(volume: OfflineVolume, name: str, calls: list[Call]) -> None:
+    """After any number of whole system calls, nothing is lost: the file is old, new, or in between."""
+    path, histories = run(volume, name, calls)
+    for history in histories:
+        raw = bytearray(history.raw)
+        for call in [None, *history.calls]:
+            if call is not None:
+                call.replay(raw)
+            content, lost = crashed(volume, path, bytes(raw))
+            check(history, content, lost, set())
+        assert content == history.after
+
+
+def cuts(call: Call) -> Iterator[int]:
+    """Yield where a write may be torn: at sectors, around records, and at odd places, never within a header.
+
+    A header is one sector of the device, and of one page: no store writes a part of it.
+    """
+    assert call.written is not None
+    length = len(call.written)
+    header = SECTOR if call.offset == 0 else 0
+    records = range(header, length, CHUNK + 40)
+    for place in records:
+        yield from (place + by for by in (0, 1, 11, 24, 40, 41, 1000, 4095, 4096) if 0 < place + by < length)
+    if length > header:
+        yield length - 1
+
+
+def torn_chunks(call: Call, count: int) -> set[int]:
+    """Return the chunk whose record ends up as part new and part old, if any."""
+    index, rest = divmod(max(call.offset + count - SECTOR, 0), CHUNK + 40)
+    began = max(call.offset, SECTOR) - SECTOR
+    return {index} if rest and index * (CHUNK + 40) + rest > began else set()
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_crash_within_a_system_call(volume: OfflineVolume, name: str, calls: list[Call]) -> None:
+    """A write of which the store has a part costs the one chunk that it tore, and no more."""
+    path, histories = run(volume, name, calls)
+    for history in histories:
+        raw = bytearray(history.raw)
+        for call in history.calls:
+            for count in cuts(call) if call.written is not None else ():
+                torn = bytearray(raw)
+                call.replay(torn, count)
+                content, lost = crashed(volume, path, bytes(torn))
+                check(history, content, lost, torn_chunks(call, count))
+            call.replay(raw)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_header_before_its_data(volume: OfflineVolume, name: str, calls: list[Call]) -> None:
+    """Where the store has only the headers of an operation, what was there and not cut away still is."""
+    path, histories = run(volume, name, calls)
+    for history in histories:
+        raw = bytearray(history.raw)
+        for call in history.calls:
+            if call.written is not None and call.offset == 0:
+                call.replay(raw, SECTOR)
+        content, lost = crashed(volume, path, bytes(raw))
+        assert not lost
+        kept = min(len(history.before), len(history.after))
+        assert content[:kept] == history.before[:kept]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_without_a_crash_it_is_an_error(volume: OfflineVolume, name: str, calls: list[Call]) -> None:
+    """The same states in a volume that was unmounted cleanly: a length that does not fit is refused."""
+    path, histories = run(volume, name, calls)
+    for history in histories:
+        raw = bytearray(history.raw)
+        states = [bytes(raw)]
+        for call in history.calls:
+            call.replay(raw)
+            states.append(bytes(raw))
+        for index, state in enumerate(states):
+            Path(os.fsdecode(path)).write_bytes(state)
+            try:
+                check(history, volume.read_file(b"file"), [], set())
+            except CorruptFileError:
+                assert 0 < index < len(history.calls) or not state
+
+
+@pytest.mark.parametrize("raw", [b"", bytes(100), bytes(512), bytes(10_000)], ids=len)
+def test_a_file_without_header_is_empty_after_a_crash_only(volume: OfflineVolume, raw: bytes) -> None:
+    """Created and not synced, it is an empty file after a crash, which is reported; else it is refused."""
+    path = volume.write_file(b"file", b"")
+    Path(os.fsdecode(path)).write_bytes(raw)
+    with pytest.raises(CorruptFileError):
+        volume.read_file(b"file")
+    with volume.core(was_clean=False, read_only=True) as core, opened(core, b"file", os.O_RDONLY) as file:
+        assert file.size == 0
+        assert core.volume.counters.repaired_files == 1
+    assert Path(os.fsdecode(path)).read_bytes() == raw
+    assert volume.read_file(b"file", was_clean=False) == b""
+    assert volume.read_file(b"file") == b""
+
+
+def test_a_read_only_mount_repairs_in_memory(volume: OfflineVolume) -> None:
+    """A read-only mount after a crash reads what authenticates and changes nothing on the store."""
+    path = volume.write_file(b"file", b"p" * 10_000)
+    os.truncate(path, 9000)
+    before = Path(os.fsdecode(path)).read_bytes()
+    with volume.core(was_clean=False, read_only=True) as core, opened(core, b"file", os.O_RDONLY) as file:
+        assert read_all(file) == b"p" * 2 * CHUNK
+        assert core.volume.counters.repaired_files == 1
+    assert Path(os.fsdecode(path)).read_bytes() == before
+
+
+def test_noise_is_refused_after_a_crash_too(volume: OfflineVolume) -> None:
+    """A crash excuses a wrong length, never a header that does not authenticate."""
+    path = volume.write_file(b"file", b"content")
+    raw = Path(os.fsdecode(path)).read_bytes()
+    for changed in (raw[:511], b"\1" + raw[1:], raw[:400] + b"\0" + raw[401:], os.urandom(600)):
+        Path(os.fsdecode(path)).write_bytes(changed)
+        with pytest.raises(CorruptFileError):
+            volume.read_file(b"file", was_clean=False)
