@@ -98,8 +98,16 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 memory_locked=hardening.memory_locked,
             )
             trio.run(_run, _Running(kms, audit, listener, config.limits, status))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
     finally:
         barrier.forget()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that began it: trio wraps it once for each nursery it went through."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _run(running: _Running) -> None:

@@ -77,11 +77,11 @@ class RunningAgent:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the agent gracefully; it must succeed at that."""
-        assert self._end(number) == 0, self.log_path.read_text()
+        assert self.end(number) == 0, self.log_path.read_text()
 
     def kill(self) -> None:
         """End the agent with SIGKILL, in the middle of whatever it does."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def end_started(self) -> None:
         """End an agent that something else started on this agent's socket, if there is one."""
@@ -122,7 +122,8 @@ class RunningAgent:
             check=False,
         )
 
-    def _end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, wait, and return the exit status."""
         assert self._process is not None, "the agent is not running"
         self._process.send_signal(number)
         status = self._process.wait(STOP_SECONDS)

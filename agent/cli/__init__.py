@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("agent.cli.init", "init"),
     "serve": ("agent.cli.serve", "serve"),
     "status": ("agent.cli.status", "status"),
+    "stop": ("agent.cli.stop", "stop"),
     "key": ("agent.cli.keys", "key_group"),
     "alias": ("agent.cli.aliases", "alias_group"),
     "audit": ("agent.cli.audit", "audit_group"),

@@ -8,12 +8,15 @@ may use.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import signal
 import stat
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -218,3 +221,51 @@ def test_a_damaged_audit_log_keeps_the_agent_down(running_agent: RunningAgent) -
     assert (verified.returncode, "line 1" in verified.stderr) == (Exit.AUDIT, True)
     log.write_bytes(log.read_bytes()[:-100])
     assert running_agent.command("serve").returncode == Exit.AUDIT
+
+
+def test_an_audit_log_that_cannot_be_closed_is_told_at_the_end(running_agent: RunningAgent) -> None:
+    """An agent whose log directory vanished ends with the status for that, and says so in one line."""
+    with running_agent.client() as client:
+        client.call(CREATE_KEY, CreateKeyRequest())
+    running_agent.audit_path.parent.rename(running_agent.directory / "stolen")
+    assert running_agent.end(signal.SIGTERM) == Exit.AUDIT
+    assert "kms-agent: " in running_agent.log_path.read_text().splitlines()[-1]
+    assert "Traceback" not in running_agent.log_path.read_text()
+
+
+def typed(agent: RunningAgent, arguments: list[str], answers: list[str]) -> tuple[int, str]:
+    """Run a command on a terminal and answer its prompts; return its status and what the terminal showed."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "agent", *arguments],
+        env=agent.environ,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError), open(ours, "r+b", buffering=0) as terminal:  # EIO: it is over
+            while piece := terminal.read(1024):
+                shown += piece
+                # Echo is off once the prompt stands there: what was typed before would show.
+                if answers and shown.endswith(b": "):
+                    terminal.write(answers.pop(0).encode() + b"\n")
+        return process.wait(60), shown.decode()
+
+
+def test_a_passphrase_is_asked_for_on_the_terminal(make_agent: Callable[[], RunningAgent]) -> None:
+    """On a terminal the passphrase is typed, twice when it is new, and never shown."""
+    agent = make_agent()
+    status, shown = typed(agent, ["init", "--passphrase"], ["open sesame", "open sesame"])
+    assert status == Exit.DONE, shown
+    assert "Passphrase: " in shown
+    assert "sesame" not in shown
+    try:
+        status, shown = typed(agent, ["serve", "--detach"], ["open sesame"])
+        assert status == Exit.DONE, shown
+        assert "sesame" not in shown
+    finally:
+        agent.end_started()
+    assert typed(agent, ["serve"], ["close sesame"])[0] == Exit.SEALED
