@@ -91,8 +91,9 @@ def parse(told: bytes) -> dict[str, Any] | None:
 def _directory(owner_uid: int, environ: Mapping[str, str]) -> Path:
     if owner_uid == 0:
         return Path("/run/kmsfs")
-    own = environ.get("XDG_RUNTIME_DIR", "") if owner_uid == os.geteuid() else ""
-    for candidate in (own, f"/run/user/{owner_uid}"):
+    # The environment speaks of the asker's own directories only.
+    own = environ if owner_uid == os.geteuid() else {}
+    for candidate in (own.get("XDG_RUNTIME_DIR", ""), f"/run/user/{owner_uid}"):
         if candidate.startswith("/") and Path(candidate).is_dir():
             return Path(candidate) / "kmsfs"
-    return Path(pwd.getpwuid(owner_uid).pw_dir) / ".local/state/kmsfs/run"
+    return Path(own.get("HOME") or pwd.getpwuid(owner_uid).pw_dir) / ".local/state/kmsfs/run"

@@ -33,7 +33,7 @@ class ChunkSize(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
+@click.argument("directory", metavar="DIR")
 @click.option("--key", "key_id", metavar="KEY", default=MANAGED_KEY, show_default=True, help="The KMS key.")
 @click.option("--plain-names", is_flag=True, help="Keep file names readable in the ciphertext directory.")
 @click.option(

@@ -14,8 +14,8 @@ from kmsfs.mount import mount as run_mount
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=click.Path())
-@click.argument("mountpoint", metavar="MOUNTPOINT", type=click.Path())
+@click.argument("directory", metavar="DIR")
+@click.argument("mountpoint", metavar="MOUNTPOINT")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, log to standard error.")
 @click.option("-o", "mount_options", metavar="OPTIONS", multiple=True, help="Mount options, comma-separated.")
 @click.option(

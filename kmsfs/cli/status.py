@@ -12,7 +12,7 @@ from kmsfs.status import Status, VolumeReport
 
 
 @click.command()
-@click.argument("path", metavar="[DIR|MOUNTPOINT]", type=click.Path(), required=False)
+@click.argument("path", metavar="[DIR|MOUNTPOINT]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object for each mount.")
 def status(path: str | None, *, as_json: bool) -> None:
     """Show how a volume or a mount is; without an argument, every mount.

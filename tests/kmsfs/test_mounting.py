@@ -302,7 +302,7 @@ def test_mounted_over_twice(volume: Place) -> None:
 
 def test_odd_paths(volume: Place) -> None:
     """A ciphertext directory and a mount point with any characters in their names work everywhere."""
-    odd = volume.directory / "a b,c\\d\té"
+    odd = volume.directory / os.fsdecode(b"a b,c\\d\t\xc3\xa9\xff")
     odd.mkdir()
     volume.ciphertext = odd / "ci,pher"
     volume.mountpoint = odd / "mo unt"
