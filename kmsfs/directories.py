@@ -104,9 +104,31 @@ class Directories:
         return self._volume.names.open(self.dir_id(directory), stored)
 
     def add_sidecar(self, directory: Directory, stored: StoredName) -> None:
-        """Make the sidecar of a long name; it comes before the entry."""
+        """Make the sidecar of a long name; it comes before the entry.
+
+        One that is right already may be an existing entry's: it is not written again, for that could fail.
+        """
+        if stored.sidecar is None:
+            return
+        dirfd, name = self.dirfd(directory), names.sidecar_name(stored.name)
+        try:
+            if backing.read_small(dirfd, name, names.SIDECAR_SIZE_MAX + 1) == stored.sidecar:
+                return
+        except FileNotFoundError:
+            pass
+        try:
+            backing.write_small(dirfd, name, stored.sidecar)
+        except OSError:
+            self.drop_sidecar(directory, stored.name)
+            raise
+
+    def drop_unused_sidecar(self, directory: Directory, stored: StoredName) -> None:
+        """Remove the sidecar of a long name whose entry could not be made, unless there was one already."""
         if stored.sidecar is not None:
-            backing.write_small(self.dirfd(directory), names.sidecar_name(stored.name), stored.sidecar)
+            try:
+                backing.stat(self.dirfd(directory), stored.name)
+            except FileNotFoundError:
+                self.drop_sidecar(directory, stored.name)
 
     def drop_sidecar(self, directory: Directory, stored: bytes) -> None:
         """Remove the sidecar of a long name; it goes after the entry."""

@@ -8,6 +8,8 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import stat_result
 from typing import Final
@@ -89,50 +91,55 @@ class Tree:
         Raises:
             OSError: EEXIST and all that open(2) says.
         """
-        parent, stored = self._place(parent_id, name)
-        dirfd = self._directories.dirfd(parent)
-        fd = backing.create_file(dirfd, stored.name, stat.S_IMODE(mode))
-        try:
-            status = self._own(fd, dirfd, mode, owner)
-            file = self._files.create(fd, status.st_ino)
-        except BaseException:
-            os.close(fd)
-            backing.unlink(dirfd, stored.name)
-            raise
-        return self.found(parent, stored.name, status), file
+        with self._place(parent_id, name) as (parent, stored):
+            dirfd = self._directories.dirfd(parent)
+            fd = backing.create_file(dirfd, stored.name, stat.S_IMODE(mode))
+            try:
+                status = self._own(fd, dirfd, mode, owner)
+                file = self._files.create(fd, status.st_ino)
+            except BaseException:
+                os.close(fd)
+                backing.unlink(dirfd, stored.name)
+                raise
+            return self.found(parent, stored.name, status), file
 
     def mknod(self, parent_id: int, name: bytes, mode: int, rdev: int, owner: Owner) -> Entry:
         """Create a FIFO, socket, device node or empty regular file."""
         if stat.S_ISREG(mode):
             entry, _ = self.create(parent_id, name, mode, owner)
-            self._files.release(entry.status.st_ino)
+            try:
+                self._files.release(entry.status.st_ino)
+            except OSError:
+                self.unlink(parent_id, name)
+                self._inodes.forget(entry.nodeid, 1)
+                raise
             return entry
-        parent, stored = self._place(parent_id, name)
-        dirfd = self._directories.dirfd(parent)
-        backing.mknod(dirfd, stored.name, mode, rdev)
-        return self.found(parent, stored.name, self._owned(dirfd, stored.name, mode, owner))
+        with self._place(parent_id, name) as (parent, stored):
+            dirfd = self._directories.dirfd(parent)
+            backing.mknod(dirfd, stored.name, mode, rdev)
+            return self.found(parent, stored.name, self._owned(dirfd, stored.name, mode, owner))
 
     def mkdir(self, parent_id: int, name: bytes, mode: int, owner: Owner) -> Entry:
         """Create a directory, with its record from the first moment that it is seen."""
-        parent, stored = self._place(parent_id, name)
-        dirfd = self._directories.dirfd(parent)
-        temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
-        backing.mkdir(dirfd, temporary, 0o700)
-        fd = backing.open_directory(dirfd, temporary)
-        try:
-            self._directories.write_record(fd)
-            inherited = os.fstat(fd).st_mode & stat.S_ISGID
-            self._own(fd, dirfd, 0, owner)
-            backing.chmod(fd, stat.S_IMODE(mode) | inherited)
-            backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
-            status = os.fstat(fd)
-        except BaseException:
-            self._directories.clear(fd)
-            backing.rmdir(dirfd, temporary)
-            raise
-        finally:
-            os.close(fd)
-        return self.found(parent, stored.name, status)
+        with self._place(parent_id, name) as (parent, stored):
+            dirfd = self._directories.dirfd(parent)
+            temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
+            backing.mkdir(dirfd, temporary, 0o700)
+            fd = backing.open_directory(dirfd, temporary)
+            try:
+                self._directories.write_record(fd)
+                inherited = os.fstat(fd).st_mode & stat.S_ISGID
+                self._own(fd, dirfd, 0, owner)
+                backing.chmod(fd, stat.S_IMODE(mode) | inherited)
+                backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
+                status = os.fstat(fd)
+            except BaseException:
+                self._directories.clear(fd)
+                backing.rmdir(dirfd, temporary)
+                raise
+            finally:
+                os.close(fd)
+            return self.found(parent, stored.name, status)
 
     def symlink(self, parent_id: int, name: bytes, target: bytes, owner: Owner) -> Entry:
         """Create a symlink to `target`.
@@ -140,11 +147,11 @@ class Tree:
         Raises:
             NameTooLongError: the target is too long once sealed.
         """
-        parent, stored = self._place(parent_id, name)
-        dirfd = self._directories.dirfd(parent)
-        sealed = self._records.seal_target(self._directories.dir_id(parent), target)
-        backing.symlink(self._directories.dirfd(parent), stored.name, sealed)
-        return self.found(parent, stored.name, self._owned(dirfd, stored.name, 0, owner))
+        with self._place(parent_id, name) as (parent, stored):
+            dirfd = self._directories.dirfd(parent)
+            sealed = self._records.seal_target(self._directories.dir_id(parent), target)
+            backing.symlink(self._directories.dirfd(parent), stored.name, sealed)
+            return self.found(parent, stored.name, self._owned(dirfd, stored.name, 0, owner))
 
     def readlink(self, nodeid: int) -> bytes:
         """Return a symlink's target.
@@ -169,12 +176,12 @@ class Tree:
         node = self._inodes[nodeid]
         if node.fd >= 0:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        parent, stored = self._place(parent_id, name)
-        old_dirfd, dirfd = self._directories.dirfds(_parent(node), parent)
-        if parent is not node.parent and stat.S_ISLNK(backing.stat(old_dirfd, node.stored).st_mode):
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-        backing.link(old_dirfd, node.stored, dirfd, stored.name)
-        return self.found(parent, stored.name, backing.stat(dirfd, stored.name))
+        with self._place(parent_id, name) as (parent, stored):
+            old_dirfd, dirfd = self._directories.dirfds(_parent(node), parent)
+            if parent is not node.parent and stat.S_ISLNK(backing.stat(old_dirfd, node.stored).st_mode):
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            backing.link(old_dirfd, node.stored, dirfd, stored.name)
+            return self.found(parent, stored.name, backing.stat(dirfd, stored.name))
 
     def unlink(self, parent_id: int, name: bytes) -> None:
         """Remove a name that is not a directory's; an open file lives on."""
@@ -227,13 +234,17 @@ class Tree:
         if not keep_sidecar:
             self._directories.drop_sidecar(parent, stored)
 
-    def _place(self, parent_id: int, name: bytes) -> tuple[Directory, StoredName]:
-        """Return where a new name will stand, its sidecar made if it needs one."""
+    @contextmanager
+    def _place(self, parent_id: int, name: bytes) -> Iterator[tuple[Directory, StoredName]]:
+        """Yield where a new name will stand; the sidecar that it may need is there while it is made."""
         parent = self._inodes.directory(parent_id)
         stored = self._directories.stored_name(parent, name)
-        if stored.sidecar is not None:
-            self._directories.add_sidecar(parent, stored)
-        return parent, stored
+        self._directories.add_sidecar(parent, stored)
+        try:
+            yield parent, stored
+        except BaseException:
+            self._directories.drop_unused_sidecar(parent, stored)
+            raise
 
     def _owned(self, dirfd: int, stored: bytes, mode: int, owner: Owner) -> stat_result:
         """Give a new inode that has no descriptor to its owner."""
