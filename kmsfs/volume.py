@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from kmsfs import fields
+from kmsfs import fields, moment
 from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.geometry import MAX_CHUNK_SHIFT, MIN_CHUNK_SHIFT
 from kmsfs.strictyaml import Node, StrictYamlError, parse
@@ -45,6 +45,7 @@ _MAC_LINE_SIZE: Final = 70
 _BLOB_SIZE_MAX: Final = 6144
 _KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
 _IDENTIFIER: Final = fields.text("[0-9a-f]{32}")
+_MOMENT: Final = fields.text(moment.PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class VolumeDescription:
         features: names of what a reader must know of; none exist in this version.
         agent_url: the agent that the volume was made with. A hint for messages to people: connecting to it
             unasked would let whoever can write here choose the agent that gets to see requests.
+        in_use_since: when the mount for writing began that has not ended by unmounting, because it still runs
+            or because it never will; UTC, such as "2026-01-31T23:59:59Z". None after a clean unmount.
         format: version of the whole on-disk format.
     """
 
@@ -113,6 +116,7 @@ class VolumeDescription:
     parameters: Parameters = Parameters()
     features: tuple[str, ...] = ()
     agent_url: str | None = None
+    in_use_since: str | None = None
     format: int = FORMAT
 
 
@@ -141,6 +145,7 @@ def dump(description: VolumeDescription, mac_key: bytes) -> bytes:
     tree = {
         "format": description.format,
         "volume_id": description.volume_id.hex(),
+        "in_use_since": description.in_use_since,
         "features": list(description.features),
         "parameters": {
             "chunk_shift": description.parameters.chunk_shift,
@@ -246,6 +251,17 @@ def _chunk_shift(node: Node) -> int:
     return value
 
 
+def _in_use_since(node: Node) -> str | None:
+    if node == "null":
+        return None
+    text = _MOMENT(node)
+    try:
+        moment.read(text)
+    except ValueError:
+        raise StrictYamlError("in_use_since is no moment") from None
+    return text
+
+
 def _identifier(node: Node) -> bytes:
     return bytes.fromhex(_IDENTIFIER(node))
 
@@ -283,13 +299,14 @@ _POLICY: Final[Mapping[str, Callable[[Node], Any]]] = {
 _BUCKET_KEY: Final[Mapping[str, Callable[[Node], Any]]] = {
     "id": _identifier,
     "policy": fields.integer,
-    "created": fields.text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"),
+    "created": _MOMENT,
     "key_material_id": fields.text("[0-9a-f]{64}"),
     "blob": _blob,
 }
 _DESCRIPTION: Final[Mapping[str, Callable[[Node], Any]]] = {
     "format": fields.integer,
     "volume_id": _identifier,
+    "in_use_since": _in_use_since,
     "features": fields.sequence(fields.text("[a-z0-9_-]{1,64}")),
     "parameters": _parameters,
     "agent_url": fields.text(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,2048}"),

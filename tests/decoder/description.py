@@ -17,6 +17,7 @@ class Description:
     volume_id: bytes
     chunk_shift: int
     plain_names: bool
+    in_use_since: str | None
     bucket_key_ids: frozenset[bytes]
 
 
@@ -37,5 +38,14 @@ def read_description(raw: bytes, volume_key: bytes) -> Description:
         volume_id=volume_id,
         chunk_shift=int(tree["parameters"]["chunk_shift"]),
         plain_names={"siv": False, "plain": True}[tree["parameters"]["names"]],
+        in_use_since=_moment_or_none(tree["in_use_since"]),
         bucket_key_ids=frozenset(bytes.fromhex(entry["id"]) for entry in tree["bucket_keys"]),
     )
+
+
+def _moment_or_none(text: str) -> str | None:
+    if text == "null":
+        return None
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text, re.ASCII) is None:
+        raise Refused("in_use_since is no moment")
+    return text

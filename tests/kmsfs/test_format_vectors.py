@@ -100,4 +100,5 @@ def test_description() -> None:
     description = volume.verify(unverified, KEYS.mac)
     assert description.volume_id == DESCRIPTION.volume_id == VOLUME_ID
     assert description.parameters.chunk_shift == DESCRIPTION.chunk_shift
+    assert description.in_use_since == DESCRIPTION.in_use_since == "2026-01-31T23:59:59Z"
     assert {entry.id for entry in description.bucket_keys} == DESCRIPTION.bucket_key_ids == {BUCKET_KEY_ID}

@@ -25,6 +25,7 @@ RAW = volume.dump(DESCRIPTION, MAC_KEY)
 ids = st.binary(min_size=16, max_size=16)
 blobs = st.binary(min_size=1, max_size=300)
 visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
+moments = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0"))
 descriptions = st.builds(
     VolumeDescription,
     volume_id=ids,
@@ -39,13 +40,14 @@ descriptions = st.builds(
             st.just(0),
             blobs,
             st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
-            st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")),
+            moments,
         ),
         max_size=3,
         unique_by=lambda entry: entry.id,
     ).map(tuple),
     parameters=st.builds(Parameters, st.integers(12, 20), st.sampled_from(["siv", "plain"])),
     agent_url=st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60),
+    in_use_since=st.none() | moments,
 )
 
 
@@ -66,6 +68,14 @@ def test_every_bit_of_the_description_counts() -> None:
             volume.verify(volume.load(bytes(changed)), MAC_KEY)
 
 
+def test_being_in_use_is_under_the_mac() -> None:
+    """A volume that a mount did not leave cleanly cannot be made to look clean, nor the other way round."""
+    in_use = volume.dump(replace(DESCRIPTION, in_use_since="2026-01-31T23:59:59Z"), MAC_KEY)
+    assert volume.verify(volume.load(in_use), MAC_KEY).in_use_since == "2026-01-31T23:59:59Z"
+    with pytest.raises(CorruptVolumeError, match="without the volume key"):
+        volume.verify(volume.load(in_use.replace(b"'2026-01-31T23:59:59Z'\nfeat", b"null\nfeat")), MAC_KEY)
+
+
 def test_another_key_does_not_verify() -> None:
     """A MAC under another volume key is refused."""
     with pytest.raises(CorruptVolumeError, match="without the volume key"):
@@ -77,6 +87,7 @@ EDITS = {
     "names": (b"names: siv", b"names: plain"),
     "policy key": (b"1234abcd", b"4321abcd"),
     "bucket key": (b"policy: 0", b"policy: 0 "),
+    "in use": (b"in_use_since: null", b"in_use_since: '2026-01-31T23:59:59Z'"),
     "comment": (b"# Description", b"#  Description"),
     "line ends": (b"\n", b"\r\n"),
 }
@@ -111,6 +122,10 @@ REFUSED = {
     "unknown policy": BODY.replace("policy: 0", "policy: 1"),
     "policies out of order": BODY.replace("index: 0", "index: 1"),
     "no policies": BODY[: BODY.index("policies")] + "policies: []\n" + BODY[BODY.index("volume_key_blob") :],
+    "in use since nothing": BODY.replace("in_use_since: null", "in_use_since: ''"),
+    "in use since no moment": BODY.replace("in_use_since: null", "in_use_since: 2026-02-30T23:59:59Z"),
+    "in use since yes": BODY.replace("in_use_since: null", "in_use_since: true"),
+    "no word on being in use": BODY.replace("in_use_since: null\n", ""),
     "upper case id": BODY.replace("766f6c756d65", "766F6C756D65"),
     "bucket key twice": BODY + BODY[BODY.index("- id") :],
     "malleable base64": BODY.replace("YmxvYg==", "YmxvYh=="),
@@ -187,7 +202,7 @@ def test_newer_volumes_are_told_apart_from_damaged_ones(case: str) -> None:
 def test_people_can_read_it() -> None:
     """The description is plain text that names the KMS key."""
     assert KEY_ARN in RAW.decode("ascii")
-    assert RAW.decode().count("\n") == 22
+    assert RAW.decode().count("\n") == 23
 
 
 def test_subkeys_are_separate() -> None:

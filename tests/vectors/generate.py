@@ -176,6 +176,7 @@ def _description(volume_id: bytes, bucket_key_id: bytes, keys: VolumeKeys) -> by
             bucket_keys=(entry,),
             parameters=Parameters(12, "siv"),
             agent_url="unix:///run/kms-agent/agent.sock",
+            in_use_since="2026-01-31T23:59:59Z",
         ),
         keys.mac,
     )
