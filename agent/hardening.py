@@ -47,8 +47,12 @@ def _lock_memory(libc: ctypes.CDLL) -> bool:
 
 def _has_capability(number: int) -> bool:
     """Tell whether the process has a capability of capabilities(7) in effect."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name == "CapEff":
+    try:
+        status = Path("/proc/self/status").read_bytes()
+    except OSError:
+        return False
+    for line in status.splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"CapEff":
             return bool(int(value, 16) >> number & 1)
     return False

@@ -37,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         table.add_row(*row)
-    _console().print(table)
+    _show(table)
 
 
 def print_fields(fields: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ def print_fields(fields: Mapping[str, str]) -> None:
     for name, value in fields.items():
         if value:
             table.add_row(name, value)
-    _console().print(table)
+    _show(table)
 
 
 def print_line(text: str) -> None:
@@ -59,6 +59,14 @@ def moment(epoch_seconds: float | None) -> str:
     if epoch_seconds is None:
         return ""
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _show(table: Table) -> None:
+    """Print a table without the blanks that pad its last column."""
+    console = _console()
+    with console.capture() as capture:
+        console.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
 def _console() -> Console:
