@@ -1,0 +1,386 @@
+"""The documentation against the programs: commands, options, codes, settings, operations, links, tutorial."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import agent.cli.exits as agent_exits
+from agent.api.operations import OPERATIONS
+from agent.cli import kms_agent
+from agent.config import Limits, _File, parse
+from agent.operations.table import HANDLERS
+from agent.places import system_places
+from kmsfs import options
+from kmsfs.cli import commands as kmsfs_commands
+from kmsfs.cli.exits import MEANINGS
+from mounts import program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from agents import RunningAgent
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+MAN = DOCS / "man"
+TUTORIAL = DOCS / "tutorial" / "first-encrypted-directory.md"
+TUTORIAL_SECONDS = 120
+MARK = "-- end of block --"
+
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+MAN_PAGES = sorted(MAN.iterdir())
+KMSFS_PAGES = {name: MAN / f"kmsfs-{name}.1" for name in kmsfs_commands.commands}
+
+
+def fenced_blocks(path: Path) -> list[tuple[str, str]]:
+    """Return (language, text) of every fenced block of a page."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Return the cells of every row of a page's tables, headings and rules included."""
+    return [
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+        for line in text.splitlines()
+        if line.lstrip().startswith("|")
+    ]
+
+
+def first_words(text: str) -> set[str]:
+    """Return what the first cells of a page's tables set in code."""
+    return {word for row in table_rows(text) for word in re.findall(r"`([^`]+)`", row[0])}
+
+
+def section(page: Path, title: str) -> str:
+    """Return the text of a section (.Sh) of a man page."""
+    found = re.search(
+        rf'^\.Sh "?{re.escape(title)}"?\n(.*?)(?=^\.Sh |\Z)', page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert found, f"{page.name} has no section {title}"
+    return found[1]
+
+
+def flags(line: str) -> set[str]:
+    """Return the options that a line of mdoc names, as they are typed."""
+    return {f"-{word}" for word in re.findall(r"\bFl (-?[a-zA-Z][a-z-]*)", line)}
+
+
+def synopsis_flags(text: str) -> set[str]:
+    """Return the options in the synopsis lines (.Op, .Nm) of a part of a man page."""
+    return {flag for line in text.splitlines() if line.startswith((".Op ", ".Nm ")) for flag in flags(line)}
+
+
+def listed_flags(text: str) -> set[str]:
+    """Return the options that a list of a man page explains."""
+    return {flag for line in text.splitlines() if line.startswith(".It Fl ") for flag in flags(line)}
+
+
+def items(text: str) -> dict[str, str]:
+    """Return the items (.It) of the lists in a part of a man page, with the line below each."""
+    return dict(re.findall(r'^\.It (?:Li |Va |Cm )?"?([^"\n]+?)"?\n(.+)$', text, re.MULTILINE))
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Return the options of a command, all spellings, without --help."""
+    return {
+        spelling
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for spelling in parameter.opts
+    }
+
+
+def arguments_of(command: click.Command) -> list[str]:
+    """Return the names under which a command's arguments are shown."""
+    return [
+        word
+        for parameter in command.params
+        if isinstance(parameter, click.Argument)
+        for word in re.findall(r"[A-Z]+", parameter.human_readable_name.upper())
+    ]
+
+
+def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that does something, with its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+AGENT_COMMANDS = dict(leaves(kms_agent))
+KMSFS_COMMANDS = dict(leaves(kmsfs_commands))
+
+
+def agent_sections() -> dict[str, str]:
+    """Return the parts of kms-agent(1) that stand for commands, by command."""
+    text = section(MAN / "kms-agent.1", "COMMANDS")
+    return dict(re.findall(r"^\.Ss ([^\n]+)\n(.*?)(?=^\.Ss |\Z)", text, re.DOTALL | re.MULTILINE))
+
+
+def agent_meanings() -> dict[str, str]:
+    """Return the exit statuses of kms-agent with their meanings, from the table that its code keeps."""
+    assert agent_exits.__doc__
+    meanings = {row[0]: row[1] for row in table_rows(agent_exits.__doc__) if row[0].isdecimal()}
+    assert {int(code) for code in meanings} == {code.value for code in agent_exits.Exit}
+    return meanings
+
+
+def kmsfs_meanings() -> dict[str, str]:
+    """Return the exit codes of kmsfs with their meanings."""
+    return {str(code.value): meaning for code, meaning in MEANINGS.items()}
+
+
+# Commands
+
+
+@pytest.mark.parametrize("name", sorted(KMSFS_COMMANDS))
+def test_kmsfs_page_has_the_commands_options(name: str) -> None:
+    """Each kmsfs command has a page, and that page has its options and arguments, no others."""
+    command, page = KMSFS_COMMANDS[name], KMSFS_PAGES[name]
+    synopsis = section(page, "SYNOPSIS")
+    assert synopsis_flags(synopsis) == {longest(spellings) for spellings in spellings_of(command)}
+    assert listed_flags(section(page, "OPTIONS")) == options_of(command) | {"-h", "--help"}
+    for argument in arguments_of(command):
+        assert re.search(rf"\bAr (?:\w+ |\| )*{argument}\b", synopsis), argument
+
+
+def spellings_of(command: click.Command) -> list[list[str]]:
+    """Return the spellings of each option of a command."""
+    return [parameter.opts for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def longest(spellings: list[str]) -> str:
+    """Return the spelling of an option that a synopsis shows."""
+    return max(spellings, key=len)
+
+
+def test_kmsfs_pages_are_those_of_the_commands() -> None:
+    """No page describes a command that is not there, and kmsfs(1) names each one."""
+    assert sorted(MAN.glob("kmsfs-*.1")) == sorted(KMSFS_PAGES.values())
+    assert items(section(MAN / "kmsfs.1", "COMMANDS")).keys() == set(KMSFS_COMMANDS)
+
+
+def test_agent_page_has_every_command() -> None:
+    """kms-agent(1) has a part for each command, and for nothing else."""
+    assert agent_sections().keys() == set(AGENT_COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(AGENT_COMMANDS))
+def test_agent_page_has_the_commands_options(name: str) -> None:
+    """Each command's part of kms-agent(1) has its options and arguments, no others, and each is explained."""
+    text, command = agent_sections()[name], AGENT_COMMANDS[name]
+    assert synopsis_flags(text) == options_of(command)
+    for argument in arguments_of(command):
+        assert re.search(rf"\bAr (?:\w+ |\| )*{argument}\b", text), argument
+    explained = listed_flags(text) | listed_flags(section(MAN / "kms-agent.1", "OPTIONS"))
+    assert options_of(command) <= explained
+
+
+def test_agent_page_explains_only_options_that_are_there() -> None:
+    """Every option in a list of kms-agent(1) belongs to some command."""
+    known = set().union(*map(options_of, AGENT_COMMANDS.values()), options_of(kms_agent))
+    assert listed_flags((MAN / "kms-agent.1").read_text()) == known | {"-h", "--help"}
+
+
+def test_command_reference_has_every_command() -> None:
+    """The page of commands names each command of both programs, and no other."""
+    cells = first_words((DOCS / "reference" / "commands.md").read_text())
+    named = {" ".join(word for word in cell.split() if word.islower()) for cell in cells if " " in cell}
+    programs = {"kms-agent": AGENT_COMMANDS, "kmsfs": KMSFS_COMMANDS}
+    every = {f"{name} {command}" for name, commands in programs.items() for command in commands}
+    assert {words for words in named if words.startswith(("kms-agent ", "kmsfs "))} == every
+
+
+# Exit codes, settings, operations
+
+
+def test_exit_codes_in_the_reference() -> None:
+    """The reference has both tables of exit codes, word for word."""
+    text = (DOCS / "reference" / "exit-codes.md").read_text()
+    agents, _, filesystems = text.partition("## kmsfs")
+    for part, meanings in ((agents, agent_meanings()), (filesystems, kmsfs_meanings())):
+        assert {row[0]: row[1] for row in table_rows(part) if row[0].isdecimal()} == meanings
+
+
+@pytest.mark.parametrize(
+    ("page", "meanings"),
+    [("kmsfs.1", kmsfs_meanings), ("kms-agent.1", agent_meanings)],
+    ids=["kmsfs", "kms-agent"],
+)
+def test_exit_codes_in_the_main_pages(page: str, meanings: Callable[[], Mapping[str, str]]) -> None:
+    """The main man pages have every exit code, word for word."""
+    assert items(section(MAN / page, "EXIT STATUS")) == {
+        code: f"{meaning[0].upper()}{meaning[1:]}." for code, meaning in meanings().items()
+    }
+
+
+@pytest.mark.parametrize("name", sorted(KMSFS_PAGES))
+def test_exit_codes_in_the_commands_pages(name: str) -> None:
+    """What a command's page says of an exit code is what the code means."""
+    found = items(section(KMSFS_PAGES[name], "EXIT STATUS"))
+    meanings = {code: f"{text[0].upper()}{text[1:]}." for code, text in kmsfs_meanings().items()}
+    assert {"0", "1", "2"} <= found.keys()
+    assert {code: text for code, text in meanings.items() if code in found} == found
+
+
+def test_settings_are_documented() -> None:
+    """Every setting of the agent stands in the reference and in kms-agent.yaml(5), and no other."""
+    names = {*_File.__struct_fields__, *(f"limits.{name}" for name in Limits.__struct_fields__)} - {"limits"}
+    assert items(section(MAN / "kms-agent.yaml.5", "SETTINGS")).keys() == names
+    assert first_words((DOCS / "reference" / "configuration.md").read_text()) == names
+
+
+def test_example_configuration_is_one() -> None:
+    """The example names every setting, is accepted, and shows the default limits."""
+    text = next(
+        text for kind, text in fenced_blocks(DOCS / "reference" / "configuration.md") if kind == "yaml"
+    )
+    assert set(re.findall(r"^([a-z_]+):", text, re.MULTILINE)) == set(_File.__struct_fields__)
+    assert parse(text.encode(), Path("example"), system_places()).limits == Limits()
+
+
+def test_mount_options_are_documented() -> None:
+    """kmsfs-mount(1) explains each word that -o takes, and no other."""
+    words = items(section(KMSFS_PAGES["mount"], "MOUNT OPTIONS")).keys()
+    assert {word for item in words for word in item.split(" , ")} == set(options._WORDS)
+
+
+def test_operations_are_documented() -> None:
+    """The page of the KMS API has every operation that is offered, and no other."""
+    text = (DOCS / "reference" / "kms-api.md").read_text()
+    assert {word for word in first_words(text) if word in OPERATIONS or word[:1].isupper()} == set(HANDLERS)
+
+
+# Pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    """Relative links lead to files of the tree, and to headings that are there."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    broken = []
+    for target in re.findall(r"(?<!`)\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(target)
+    assert not broken
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached() -> None:
+    """Each page below docs/ is linked from the README or from the index."""
+    indexes = [ROOT / "README.md", DOCS / "README.md", DOCS / "adr" / "README.md"]
+    linked = {
+        (index.parent / target.partition("#")[0]).resolve()
+        for index in indexes
+        for target in re.findall(r"\]\(([^)\s]+)\)", index.read_text())
+    }
+    assert [page for page in PAGES if DOCS in page.parents and page not in linked | set(indexes)] == []
+
+
+def test_readme_names_the_two_commands() -> None:
+    """The README says how to see it work and how to test it, and both scripts can be run."""
+    text = (ROOT / "README.md").read_text()
+    for script in ("scripts/demo", "scripts/test"):
+        assert script in text
+        assert os.access(ROOT / script, os.X_OK)
+
+
+def test_wheel_ships_the_man_pages() -> None:
+    """An installed package has every man page where man(1) looks for it."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["shared-data"] == {
+        page.relative_to(ROOT).as_posix(): f"share/man/man{page.suffix[1:]}/{page.name}" for page in MAN_PAGES
+    }
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("page", MAN_PAGES, ids=lambda page: page.name)
+def test_man_page_is_well_formed(page: Path) -> None:
+    """The page is formatted by groff without a warning."""
+    result = subprocess.run(
+        ["groff", "-mandoc", "-ww", "-Tutf8", "-z", str(page)], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == ""
+
+
+# The tutorial
+
+
+@pytest.fixture
+def learner(make_agent: Callable[[], RunningAgent]) -> Iterator[RunningAgent]:
+    """Whoever follows the tutorial: an empty home directory, and no agent yet."""
+    home = make_agent()
+    yield home
+    end_mount(home.directory / "letters.encrypted", home.directory / "letters")
+    home.end_started()
+
+
+def end_mount(ciphertext: Path, mountpoint: Path) -> None:
+    """End a mount that the tutorial has left, if it broke off, and wait for its process."""
+    if not mountpoint.is_mount():
+        return
+    found = re.search(r'"pid": (\d+)', (ciphertext / ".kmsfs-volume" / "lock").read_text())
+    descriptor = os.pidfd_open(int(found[1])) if found else None
+    subprocess.run(["fusermount3", "-uz", str(mountpoint)], check=True)
+    if descriptor is not None:
+        select.select([descriptor], [], [], TUTORIAL_SECONDS)
+        os.close(descriptor)
+
+
+def test_tutorial_runs(learner: RunningAgent) -> None:
+    """The tutorial's commands succeed as they stand, and print what it says."""
+    blocks = [(language, text) for language, text in fenced_blocks(TUTORIAL) if language in {"sh", "text"}]
+    script = "".join(f"{text}echo '{MARK}'\n" for language, text in blocks if language == "sh")
+    result = subprocess.run(
+        ["bash", "-eu", "-c", script],
+        cwd=learner.directory,
+        env=learner.environ | {"PATH": f"{Path(program('kmsfs')).parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TUTORIAL_SECONDS,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    outputs = iter(result.stdout.split(f"{MARK}\n"))
+    for language, text in blocks:
+        if language == "sh":
+            output = next(outputs)
+        else:
+            assert resembles(output, text), f"{output}\nis not\n{text}"
+
+
+def resembles(output: str, expected: str) -> bool:
+    """Say whether an output is as expected; "…" stands for anything, and runs of spaces are one."""
+    pattern = ".*".join(re.escape(part) for part in squeezed(expected).split("…"))
+    return re.fullmatch(pattern, squeezed(output), re.DOTALL) is not None
+
+
+def squeezed(text: str) -> str:
+    """Return text with runs of spaces made one, and none at the ends of lines."""
+    return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
