@@ -10,7 +10,7 @@ import os
 import random
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 CHUNK_BYTES = 4096
 EDGE_SIZES = (0, 1, 511, 512, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES, 200_001)
@@ -76,6 +76,27 @@ def snapshot(top: os.PathLike[str]) -> Snapshot:
     return {
         relative: _entry(os.path.join(root, relative), relative, status, first_name)
         for relative, status in walk(root)
+    }
+
+
+def differences(found: Snapshot, expected: Snapshot) -> list[str]:
+    """Say where two trees differ, name by name and field by field; empty if nowhere."""
+    lines = [f"missing: {name!r}" for name in sorted(expected.keys() - found.keys())]
+    lines += [f"not expected: {name!r}" for name in sorted(found.keys() - expected.keys())]
+    for name in sorted(found.keys() & expected.keys()):
+        for field in fields(Entry):
+            ours, theirs = getattr(found[name], field.name), getattr(expected[name], field.name)
+            if ours != theirs:
+                lines.append(f"{field.name} of {name!r}: {ours!r}, not {theirs!r}")
+    return lines
+
+
+def without_special_times(tree: Snapshot) -> Snapshot:
+    """Leave out the times of all but files and directories: rsync --hard-links does not carry them over."""
+    timed = (stat.S_ISREG, stat.S_ISDIR)
+    return {
+        name: entry if any(is_kind(entry.mode) for is_kind in timed) else replace(entry, mtime_ns=0)
+        for name, entry in tree.items()
     }
 
 

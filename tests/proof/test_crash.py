@@ -77,7 +77,7 @@ def write_until_killed(volume: Volume, directory: Path, seed: int, promise_count
                     volume.kill()
         finally:
             writer.kill()
-    assert len(promises) > promise_count // 2, "the writer stopped by itself"
+    assert volume.process is None, "the writer stopped by itself"
     return promises
 
 
@@ -98,7 +98,7 @@ def check(directory: Path, promises: Promises) -> None:
             assert found == {promised}, f"{name} block {slot} holds {found}"
 
 
-@pytest.mark.parametrize("promise_count", [1, 7, 50, 200, 600])
+@pytest.mark.parametrize("promise_count", [1, 7, 50, 400, 2500])
 def test_synced_bytes_survive(volume: Volume, promise_count: int) -> None:
     """After a kill the volume mounts, holds every synced byte, and every file reads and takes new data."""
     promises: dict[Path, Promises] = {}
