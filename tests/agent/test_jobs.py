@@ -10,6 +10,7 @@ import trio.testing
 from agent import jobs
 from agent.api.enums import KeyState, RotationType
 from agent.api.errors import AccessDeniedException, NotFoundException
+from agent.keys.key import Key
 from agent.operations.kms import Kms
 from agent.store.errors import StoreUnavailableError
 from services import START, Service
@@ -127,20 +128,21 @@ async def test_rounds_go_on_after_a_failure(
     key = (await service.create_key()).key_id
     await service.call("ScheduleKeyDeletion", key_id=key, pending_window_in_days=7)
     service.clock.advance(days=7)
-    real, failures = jobs._delete, iter([StoreUnavailableError("The disk is full.")])
+    failures = iter([StoreUnavailableError("The disk is full.")])
+    deleted = trio.Event()
 
-    def delete(kms: Kms, due: object) -> object:
+    def delete(kms: Kms, due: Key) -> jobs.Details:
         for failure in failures:
             raise failure
-        return real(kms, due)  # type: ignore[arg-type]  # it is the key
+        details = jobs._delete(kms, due)
+        trio.from_thread.run_sync(deleted.set)
+        return details
 
     monkeypatch.setattr(jobs, "_DEEDS", (("DeleteKey", jobs._is_deletion_due, delete), *jobs._DEEDS[1:]))
     with caplog.at_level(logging.ERROR):
         async with trio.open_nursery() as nursery:
             await nursery.start(jobs.run, service.kms, service.audit)
-            await trio.sleep(jobs.INTERVAL_SECONDS / 2)
-            assert service.key(key).key_state is KeyState.PENDING_DELETION
-            await trio.sleep(jobs.INTERVAL_SECONDS)
+            await deleted.wait()
             nursery.cancel_scope.cancel()
     assert "The disk is full." in caplog.text
     assert service.kms.store.key("local", key) is None
