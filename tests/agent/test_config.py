@@ -150,29 +150,29 @@ def test_a_file_that_cannot_be_one_is_refused(tmp_path: Path, content: bytes | N
 @pytest.mark.parametrize(
     ("environ", "uid", "state", "config"),
     [
-        ({"HOME": "/root"}, 0, "/var/lib/kms-agent", "/etc/kms-agent/config.yaml"),
+        ({"HOME": "/var/root"}, 0, "/var/lib/kms-agent", "/etc/kms-agent/config.yaml"),
         (
-            {"HOME": "/root", "XDG_RUNTIME_DIR": "/run/user/0"},
+            {"HOME": "/var/root", "XDG_RUNTIME_DIR": "/run/user/0"},
             0,
             "/var/lib/kms-agent",
             "/etc/kms-agent/config.yaml",
         ),
         (
-            {"HOME": "/root", "XDG_STATE_HOME": "/s"},
+            {"HOME": "/var/root", "XDG_STATE_HOME": "/s"},
             0,
             "/s/kms-agent",
-            "/root/.config/kms-agent/config.yaml",
+            "/var/root/.config/kms-agent/config.yaml",
         ),
         (
-            {"HOME": "/home/ann"},
+            {"HOME": "/users/ann"},
             1000,
-            "/home/ann/.local/state/kms-agent",
-            "/home/ann/.config/kms-agent/config.yaml",
+            "/users/ann/.local/state/kms-agent",
+            "/users/ann/.config/kms-agent/config.yaml",
         ),
         (
-            {"HOME": "/home/ann", "XDG_STATE_HOME": "relative", "XDG_CONFIG_HOME": "/c"},
+            {"HOME": "/users/ann", "XDG_STATE_HOME": "relative", "XDG_CONFIG_HOME": "/c"},
             1000,
-            "/home/ann/.local/state/kms-agent",
+            "/users/ann/.local/state/kms-agent",
             "/c/kms-agent/config.yaml",
         ),
     ],
@@ -185,7 +185,7 @@ def test_each_user_has_places(environ: Mapping[str, str], uid: int, state: str, 
 
 def test_the_socket_lies_in_the_users_own_runtime_directory(tmp_path: Path) -> None:
     """The runtime directory is used if it is the user's own, else the socket lies with the state."""
-    environ = {"HOME": "/home/ann", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ = {"HOME": "/users/ann", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": str(tmp_path)}
     assert standard_places(environ, ME).socket_path == tmp_path / "kms-agent" / "agent.sock"
     nobody_knows = 4_000_000_000
     assert standard_places(environ, nobody_knows).socket_path == Path("/s/kms-agent/run/agent.sock")
