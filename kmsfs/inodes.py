@@ -9,6 +9,7 @@ import errno
 import os
 from itertools import islice
 from typing import Final
+from weakref import WeakValueDictionary
 
 ROOT_INODE: Final = 1
 MAX_NODES: Final = 16_384
@@ -24,9 +25,10 @@ class Node:
         others: further places of an inode with several links, as they become known.
         lookups: how many references the kernel holds.
         fd: O_PATH descriptor of an inode that has no known name any more; -1 otherwise.
+        former_fd: O_PATH descriptor that keeps `nodeid` from being given to another inode; -1 otherwise.
     """
 
-    __slots__ = ("fd", "inode", "lookups", "nodeid", "others", "parent", "stored")
+    __slots__ = ("fd", "former_fd", "inode", "lookups", "nodeid", "others", "parent", "stored")
 
     def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
         self.nodeid = nodeid
@@ -36,6 +38,7 @@ class Node:
         self.others: list[tuple[Directory, bytes]] = []
         self.lookups = 0
         self.fd = -1
+        self.former_fd = -1
 
     def stands_at(self, parent: "Directory", stored: bytes) -> bool:
         """Say whether this is the place by which the node is found."""
@@ -49,6 +52,12 @@ class Node:
             self.others = [(p, s) for p, s in self.others if (p, s) != (parent, stored)]
             self.others.append((self.parent, self.stored))
         self.parent, self.stored = parent, stored
+
+    def move(self, parent: "Directory", stored: bytes, to_parent: "Directory", to_stored: bytes) -> None:
+        """Note that one of its places has become another one."""
+        self.leave(parent, stored)
+        self.place(to_parent, to_stored)
+        self.leave(parent, stored)
 
     def leave(self, parent: "Directory", stored: bytes) -> bool:
         """Forget a place that is gone; True if the node is still found by another one."""
@@ -69,7 +78,7 @@ class Directory(Node):
         dirfd: descriptor of it while it is in use (O_PATH); -1 otherwise.
     """
 
-    __slots__ = ("dir_id", "dirfd")
+    __slots__ = ("__weakref__", "dir_id", "dirfd")
 
     def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
         super().__init__(nodeid, parent, stored)
@@ -89,6 +98,9 @@ class Inodes:
         self.root = root
         self._bound = self._limit = bound
         self._nodes: dict[int, Node] = {root.nodeid: root}
+        self._renumbered: dict[int, int] = {}
+        # Directories that the kernel has forgotten, while they are still the place of other nodes.
+        self._places: WeakValueDictionary[int, Directory] = WeakValueDictionary()
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -117,18 +129,34 @@ class Inodes:
 
     def known(self, inode: int) -> Node | None:
         """Return the node that stands for an inode number on the store, if the kernel has it."""
-        return self._nodes.get(inode)
+        return self._nodes.get(self._renumbered.get(inode, inode))
 
     def remember(self, inode: int, parent: Directory, stored: bytes, *, is_directory: bool) -> Node:
         """Count one more reference to the inode that the store has at a place, now seen there."""
-        node = self._nodes.get(inode)
+        node = self.known(inode)
         if node is None:
-            node = Directory(inode, parent, stored) if is_directory else Node(inode, parent, stored)
+            node = self._directory(inode, parent, stored) if is_directory else Node(inode, parent, stored)
             self._nodes[inode] = node
         elif node is not self.root:
             node.place(parent, stored)
         node.lookups += 1
         return node
+
+    def renumber(self, node: Node, inode: int, former_fd: int) -> None:
+        """Let the kernel's number for a node stand for another inode on the store.
+
+        Args:
+            node: the node.
+            inode: what it is now.
+            former_fd: O_PATH descriptor of what it was; taken over.
+        """
+        self._renumbered.pop(node.inode, None)
+        node.inode = inode
+        self._renumbered[inode] = node.nodeid
+        if node.former_fd < 0:
+            node.former_fd = former_fd
+        else:
+            os.close(former_fd)
 
     def forget(self, nodeid: int, count: int) -> None:
         """Take back `count` references; the last one closes what the node holds."""
@@ -141,11 +169,17 @@ class Inodes:
         del self._nodes[nodeid]
         if len(self._nodes) <= self._bound:
             self._limit = self._bound
+        if node.former_fd >= 0:
+            del self._renumbered[node.inode]
+            os.close(node.former_fd)
         if node.fd >= 0:
             os.close(node.fd)
-        if isinstance(node, Directory) and node.dirfd >= 0:
-            os.close(node.dirfd)
-            node.dirfd = -1
+        if isinstance(node, Directory):
+            if node.fd < 0:
+                self._places[nodeid] = node
+            if node.dirfd >= 0:
+                os.close(node.dirfd)
+                node.dirfd = -1
 
     def excess(self) -> list[Node]:
         """Return the oldest nodes that the kernel should forget, once there are too many.
@@ -163,6 +197,14 @@ class Inodes:
             self._nodes[node.nodeid] = self._nodes.pop(node.nodeid)
         self._limit = len(self._nodes) + self._bound // 4
         return oldest
+
+    def _directory(self, inode: int, parent: Directory, stored: bytes) -> Directory:
+        """Return a directory that the kernel hears of: the one object for it, if others stand in it."""
+        directory = self._places.pop(inode, None)
+        if directory is None:
+            return Directory(inode, parent, stored)
+        directory.parent, directory.stored, directory.lookups, directory.dir_id = parent, stored, 0, b""
+        return directory
 
     def close(self) -> None:
         """Close every descriptor, at unmount."""

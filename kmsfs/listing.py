@@ -52,8 +52,9 @@ class Listing:
         for index in range(first, len(self._stored)):
             stored = self._stored[index]
             try:
-                name = self._directories.plain_name(self.directory, stored)
+                # First: what has gone meanwhile has no sidecar either, and that is nobody's forgery.
                 status = backing.stat(self._directories.dirfd(self.directory), stored)
+                name = self._directories.plain_name(self.directory, stored)
             except FileNotFoundError:
                 continue
             except CorruptNameError as error:

@@ -60,17 +60,36 @@ class Renaming:
             self._exchange(old_parent, old, new_parent, new.name, status)
             return
         self._directories.add_sidecar(new_parent, new)
-        target = self._target(new_parent, new.name)
         try:
-            self._replace(target, old_parent, old, new_parent, new.name, status, flags)
+            self._rename(old_parent, old, new_parent, new.name, status, flags)
+        except BaseException:
+            self._directories.drop_unused_sidecar(new_parent, new)
+            raise
+
+    def _rename(
+        self,
+        old_parent: Directory,
+        old: bytes,
+        new_parent: Directory,
+        new: bytes,
+        status: stat_result,
+        flags: int,
+    ) -> None:
+        target = self._target(new_parent, new)
+        if target is not None and target.status.st_ino == status.st_ino and not flags:
+            # Two names of one inode, or one name: POSIX has nothing happen.
+            os.close(target.fd)
+            return
+        try:
+            former_fd = self._replace(target, old_parent, old, new_parent, new, status, flags)
         except BaseException:
             if target is not None:
                 os.close(target.fd)
             raise
         if target is not None:
             # The new name is taken again at once, so its sidecar stays.
-            self._tree.gone(new_parent, new.name, target.fd, target.status, keep_sidecar=True)
-        self._follow(old_parent, old, new_parent, new.name, status)
+            self._tree.gone(new_parent, new, target.fd, target.status, keep_sidecar=True)
+        self._follow(old_parent, old, new_parent, new, status, former_fd)
         self._directories.drop_sidecar(old_parent, old)
 
     def _replace(
@@ -82,13 +101,13 @@ class Renaming:
         new: bytes,
         status: stat_result,
         flags: int,
-    ) -> None:
-        """Move over what stands at the new name, if anything does."""
+    ) -> int:
+        """Move over what stands at the new name, if anything does; return what `_move` does."""
         if target is not None and flags == backing.RENAME_NOREPLACE:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         cleared = self._clear(target)
         try:
-            self._move(old_parent, old, new_parent, new, status)
+            return self._move(old_parent, old, new_parent, new, status)
         except BaseException:
             if target is not None and cleared is not None:
                 self._directories.restore(target.fd, cleared)
@@ -109,83 +128,107 @@ class Renaming:
 
     def _move(
         self, old_parent: Directory, old: bytes, new_parent: Directory, new: bytes, status: stat_result
-    ) -> None:
-        if stat.S_ISLNK(status.st_mode) and old_parent is not new_parent:
-            temporary = self._resealed(old_parent, old, new_parent, status)
-            old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-            backing.rename(new_fd, temporary, new_fd, new)
-            backing.unlink(old_fd, old)
-            return
+    ) -> int:
+        """Rename; return a descriptor of the inode that a resealed symlink was before, or -1."""
+        temporary = self._resealed(old_parent, old, new_parent, status)
         old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-        backing.rename(old_fd, old, new_fd, new)
+        if temporary is None:
+            backing.rename(old_fd, old, new_fd, new)
+            return -1
+        former_fd = backing.open_path(old_fd, old)
+        try:
+            backing.rename(new_fd, temporary, new_fd, new)
+        except BaseException:
+            os.close(former_fd)
+            backing.unlink(new_fd, temporary)
+            raise
+        backing.unlink(old_fd, old)
+        return former_fd
 
     def _exchange(
         self, old_parent: Directory, old: bytes, new_parent: Directory, new: bytes, status: stat_result
     ) -> None:
         other = backing.stat(self._directories.dirfd(new_parent), new)
-        old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-        backing.rename(old_fd, old, new_fd, new, backing.RENAME_EXCHANGE)
-        if old_parent is not new_parent:
-            self._reseal_in_place(old_parent, new_parent, new, status)
-            self._reseal_in_place(new_parent, old_parent, old, other)
-        for found, parent, stored in ((status, new_parent, new), (other, old_parent, old)):
-            node = self._inodes.known(found.st_ino)
-            if node is not None:
-                node.parent, node.stored = parent, stored
-
-    def _reseal_in_place(
-        self, sealed_for: Directory, parent: Directory, stored: bytes, status: stat_result
-    ) -> None:
-        """Seal a symlink that has come to `parent` from another directory for where it stands now."""
-        if not stat.S_ISLNK(status.st_mode):
+        if other.st_ino == status.st_ino:
             return
-        temporary = self._resealed(parent, stored, parent, status, sealed_for)
+        there = self._resealed(old_parent, old, new_parent, status)
+        back = None
+        try:
+            back = self._resealed(new_parent, new, old_parent, other)
+            old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
+            backing.rename(old_fd, old, new_fd, new, backing.RENAME_EXCHANGE)
+        except BaseException:
+            for parent, temporary in ((new_parent, there), (old_parent, back)):
+                if temporary is not None:
+                    backing.unlink(self._directories.dirfd(parent), temporary)
+            raise
+        self._follow(old_parent, old, new_parent, new, status, self._take_place(new_parent, new, there))
+        self._follow(new_parent, new, old_parent, old, other, self._take_place(old_parent, old, back))
+
+    def _take_place(self, parent: Directory, stored: bytes, temporary: bytes | None) -> int:
+        """Put a resealed symlink where the one that it is a copy of has come to; return as `_move` does."""
+        if temporary is None:
+            return -1
         dirfd = self._directories.dirfd(parent)
+        former_fd = backing.open_path(dirfd, stored)
         backing.rename(dirfd, temporary, dirfd, stored)
-        self._renumber(status.st_ino, parent, stored)
+        return former_fd
 
     def _resealed(
-        self,
-        old_parent: Directory,
-        old: bytes,
-        new_parent: Directory,
-        status: stat_result,
-        sealed_for: Directory | None = None,
-    ) -> bytes:
-        """Make a copy of a symlink in another directory, sealed for that one; return its temporary name.
+        self, old_parent: Directory, old: bytes, new_parent: Directory, status: stat_result
+    ) -> bytes | None:
+        """Make a copy of a symlink that is to move to another directory, sealed for that one.
 
-        A symlink's target cannot be changed, so it becomes another inode; owner and times are kept.
+        A symlink's target cannot be changed, so it becomes another inode; owner and times are kept. Returns
+        its temporary name in `new_parent`, or None for what can move as it is.
         """
-        source_id = self._directories.dir_id(sealed_for or old_parent)
-        new_id = self._directories.dir_id(new_parent)
+        if old_parent is new_parent or not stat.S_ISLNK(status.st_mode):
+            return None
+        old_id, new_id = self._directories.dir_id(old_parent), self._directories.dir_id(new_parent)
         old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-        target = self._records.open_target(source_id, backing.readlink(old_fd, old))
+        target = self._records.open_target(old_id, backing.readlink(old_fd, old))
         temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
         backing.symlink(new_fd, temporary, self._records.seal_target(new_id, target))
-        fd = backing.open_path(new_fd, temporary)
+        try:
+            self._dress(new_fd, temporary, status)
+        except BaseException:
+            backing.unlink(new_fd, temporary)
+            raise
+        return temporary
+
+    def _dress(self, dirfd: int, stored: bytes, status: stat_result) -> None:
+        """Give a copy the owner and times of the original."""
+        fd = backing.open_path(dirfd, stored)
         try:
             made = os.fstat(fd)
             if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
                 backing.chown(fd, status.st_uid, status.st_gid)
         finally:
             os.close(fd)
-        backing.utimens(new_fd, temporary, (status.st_atime_ns, status.st_mtime_ns))
-        return temporary
+        backing.utimens(dirfd, stored, (status.st_atime_ns, status.st_mtime_ns))
 
     def _follow(
-        self, old_parent: Directory, old: bytes, new_parent: Directory, new: bytes, status: stat_result
+        self,
+        old_parent: Directory,
+        old: bytes,
+        new_parent: Directory,
+        new: bytes,
+        status: stat_result,
+        former_fd: int,
     ) -> None:
-        """Note where a renamed inode stands now."""
+        """Note where a renamed inode stands now. Takes over `former_fd`, which `_move` returned."""
         node = self._inodes.known(status.st_ino)
-        if node is not None:
-            node.leave(old_parent, old)
-            node.place(new_parent, new)
-            node.leave(old_parent, old)
-        if stat.S_ISLNK(status.st_mode) and old_parent is not new_parent:
-            self._renumber(status.st_ino, new_parent, new)
-
-    def _renumber(self, nodeid: int, parent: Directory, stored: bytes) -> None:
-        """Let the kernel's number for a symlink stand for the inode that it has become."""
-        node = self._inodes.known(nodeid)
-        if node is not None:
-            node.inode = backing.stat(self._directories.dirfd(parent), stored).st_ino
+        if former_fd < 0:
+            if node is not None:
+                node.move(old_parent, old, new_parent, new)
+        elif node is None:
+            os.close(former_fd)
+        elif status.st_nlink == 1:
+            node.move(old_parent, old, new_parent, new)
+            now = backing.stat(self._directories.dirfd(new_parent), new)
+            self._inodes.renumber(node, now.st_ino, former_fd)
+        elif node.leave(old_parent, old):
+            # The number stays with the names that the inode still has.
+            os.close(former_fd)
+        else:
+            node.fd = former_fd
