@@ -1,9 +1,7 @@
-"""Owns who may mount a volume now, and whether its last mount ended properly. Knows nothing of keys.
+"""Owns who may mount a volume now. Knows nothing of keys or of what is in a volume.
 
 `lock` carries an open-file-description lock (fcntl_locking(2)), which the kernel drops with its holder,
-however that ends; what is written in it only names the holder to people. `mounted` exists while a mount may
-be changing the volume. `unclean` remains from a mount that ended without unmounting: files may have lengths
-that contradict their sealed sizes, and which ones is known only once each has been opened.
+however that ends; what is written in it only names the holder to people.
 """
 
 import fcntl
@@ -16,12 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from kmsfs import backing
-from kmsfs.durable import sync_directory, sync_filesystem
 from kmsfs.errors import VolumeError
 
 LOCK_NAME: Final = b"lock"
-MOUNTED_NAME: Final = b"mounted"
-UNCLEAN_NAME: Final = b"unclean"
 
 _MAX_HOLDER_BYTES: Final = 8192
 # struct flock: type, whence, start, length, pid; 0 and 0 mean the whole file, pid must be 0 for such locks.
@@ -30,11 +25,19 @@ _FLOCK: Final = struct.Struct("@hhqqi0q")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a volume's lock, for messages: the storage could lie, so little is decided on it."""
+    """Who holds a volume's lock, for messages: the storage could lie, so little is decided on it.
+
+    Attributes:
+        pid: the process.
+        host: where it runs.
+        mountpoint: where the volume is mounted there.
+        was_clean: whether every mount before had ended by unmounting.
+    """
 
     pid: int
     host: str
     mountpoint: str
+    was_clean: bool
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, mounted at {self.mountpoint!r}"
@@ -102,32 +105,6 @@ def write_holder(lock_fd: int, who: Holder | None) -> None:
         os.pwrite(lock_fd, json.dumps(asdict(who)).encode() + b"\n", 0)
 
 
-@contextmanager
-def marked(root_fd: int, volume_fd: int) -> Iterator[None]:
-    """Keep the mark of a mount that may change the volume; take it off at a proper end.
-
-    The mark is on disk before the body runs, and everything that the body wrote is on disk before it goes;
-    when the body raises, it stays.
-
-    Args:
-        root_fd: the ciphertext directory.
-        volume_fd: the directory of the volume's own files.
-    """
-    if _exists(volume_fd, MOUNTED_NAME):
-        backing.write_small(volume_fd, UNCLEAN_NAME, b"")
-    backing.write_small(volume_fd, MOUNTED_NAME, b"")
-    sync_directory(volume_fd)
-    yield
-    sync_filesystem(root_fd)
-    backing.unlink(volume_fd, MOUNTED_NAME)
-    sync_directory(volume_fd)
-
-
-def was_clean(volume_fd: int, *, is_mounted: bool = False) -> bool:
-    """Tell whether every mount has ended by unmounting, bar one that is there now when `is_mounted`."""
-    return not _exists(volume_fd, UNCLEAN_NAME) and (is_mounted or not _exists(volume_fd, MOUNTED_NAME))
-
-
 def _conflicts(volume_fd: int, kind: int) -> bool:
     try:
         lock_fd = backing.open_regular(volume_fd, LOCK_NAME, writable=False)
@@ -148,14 +125,8 @@ def _read_holder(volume_fd: int) -> Holder | None:
     """Parse the lock file strictly enough that no nonsense is shown to anybody."""
     try:
         fields = json.loads(backing.read_small(volume_fd, LOCK_NAME, _MAX_HOLDER_BYTES))
-        return Holder(int(fields["pid"]), str(fields["host"]), str(fields["mountpoint"]))
+        return Holder(
+            int(fields["pid"]), str(fields["host"]), str(fields["mountpoint"]), fields["was_clean"] is True
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _exists(volume_fd: int, name: bytes) -> bool:
-    try:
-        backing.stat(volume_fd, name)
-    except FileNotFoundError:
-        return False
-    return True

@@ -107,10 +107,11 @@ def _state(mount: mountinfo.Mount, report: VolumeReport | None, *, is_answering:
 def _read_volume(path: str) -> VolumeReport:
     with root_directory(path) as root_fd, volume_directory(root_fd) as volume_fd:
         description = volume.load(read_description(volume_fd)).description
+        holder = locking.holder(volume_fd)
         return VolumeReport(
             volume_id=description.volume_id.hex(),
             description=description,
-            is_clean=locking.was_clean(volume_fd, is_mounted=locking.is_held_exclusively(volume_fd)),
-            holder=locking.holder(volume_fd),
+            is_clean=description.in_use_since is None or (holder is not None and holder.was_clean),
+            holder=holder,
             is_locked=locking.is_locked(volume_fd),
         )

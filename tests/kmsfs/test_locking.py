@@ -1,4 +1,4 @@
-"""The volume's lock and its marks."""
+"""The volume's lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from kmsfs import locking
 
-HOLDER = locking.Holder(4321, "here", "/mnt")
+HOLDER = locking.Holder(4321, "here", "/mnt", was_clean=True)
 
 
 @pytest.fixture
@@ -20,14 +20,6 @@ def volume_fd(tmp_path: Path) -> Iterator[int]:
     """The directory of a volume's own files, with a lock file."""
     fd = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     locking.create_lock(fd)
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def root_fd(tmp_path: Path) -> Iterator[int]:
-    """A ciphertext directory open for reading."""
-    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     yield fd
     os.close(fd)
 
@@ -75,7 +67,7 @@ def test_lock_goes_with_its_process(volume_fd: int, tmp_path: Path) -> None:
         "import os, sys; from kmsfs import locking;"
         "fd = os.open(sys.argv[1], os.O_PATH);"
         "held = locking.locked(fd, shared=False); lock_fd = held.__enter__();"
-        "locking.write_holder(lock_fd, locking.Holder(1, 'h', '/m'));"
+        "locking.write_holder(lock_fd, locking.Holder(1, 'h', '/m', True));"
         "print('locked', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -98,22 +90,3 @@ def test_missing_lock_file_is_made(volume_fd: int, tmp_path: Path) -> None:
     with locking.locked(volume_fd, shared=False):
         assert locking.is_locked(volume_fd)
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
-
-
-def test_mark_of_a_proper_mount(root_fd: int, volume_fd: int) -> None:
-    """A mount is marked while it runs and leaves no mark when it ends properly."""
-    assert locking.was_clean(volume_fd)
-    with locking.marked(root_fd, volume_fd):
-        assert not locking.was_clean(volume_fd)
-        assert locking.was_clean(volume_fd, is_mounted=True)
-    assert locking.was_clean(volume_fd)
-
-
-def test_mark_of_a_crash_stays(root_fd: int, volume_fd: int) -> None:
-    """After a crash no later mount, however proper, makes the volume clean: not every file was looked at."""
-    with pytest.raises(ZeroDivisionError), locking.marked(root_fd, volume_fd):
-        raise ZeroDivisionError
-    assert not locking.was_clean(volume_fd)
-    with locking.marked(root_fd, volume_fd):
-        assert not locking.was_clean(volume_fd, is_mounted=True)
-    assert not locking.was_clean(volume_fd)

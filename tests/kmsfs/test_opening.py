@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.locking import VolumeLockedError
 from kmsfs.mkfs import VolumePlan, make_volume
 from kmsfs.opening import open_volume
+from kmsfs.volume import VolumeDescription, load
 from kmsfs.volumedir import NotAVolumeError
 
 if TYPE_CHECKING:
@@ -28,19 +30,27 @@ def volume(short_directory: Path, running_agent: RunningAgent) -> Path:
     return path
 
 
+def stored(path: Path) -> VolumeDescription:
+    """Return the description as it is on disk now."""
+    return load((path / ".kmsfs-volume" / "volume.yaml").read_bytes()).description
+
+
 def test_open_and_close(volume: Path, running_agent: RunningAgent) -> None:
-    """An open volume is locked and marked, and afterwards as it was."""
-    before = trees.snapshot(volume)
+    """An open volume is locked and known to be in use, and afterwards as it was."""
+    before = stored(volume)
+    assert before.in_use_since is None
     with running_agent.client() as client:
         with open_volume(str(volume), client, mountpoint="/m") as opened:
             assert opened.was_clean
             assert os.fstat(opened.root_fd).st_ino == volume.stat().st_ino
-            assert (volume / ".kmsfs-volume" / "mounted").exists()
+            assert stored(volume) == replace(before, in_use_since=stored(volume).in_use_since)
+            assert stored(volume).in_use_since is not None
             with pytest.raises(VolumeLockedError, match=f"process {os.getpid()} .*'/m'"):
                 open_volume(str(volume), client).__enter__()
         with open_volume(str(volume), client) as again:
             assert again.was_clean
-    assert trees.snapshot(volume).keys() == before.keys()
+    assert stored(volume) == before
+    assert sorted(os.listdir(volume / ".kmsfs-volume")) == ["lock", "volume.yaml"]
     assert (volume / ".kmsfs-volume" / "lock").read_bytes() == b""
 
 
@@ -63,14 +73,27 @@ def test_read_only_leaves_no_trace(volume: Path, running_agent: RunningAgent) ->
 
 
 def test_crash_is_remembered(volume: Path, running_agent: RunningAgent) -> None:
-    """When the body raises, the volume is not clean the next time."""
+    """When the body raises, the volume is not clean from then on: nobody has looked at every file."""
     with running_agent.client() as client:
         with pytest.raises(ZeroDivisionError), open_volume(str(volume), client):
             raise ZeroDivisionError
+        since = stored(volume).in_use_since
+        assert since is not None
         with open_volume(str(volume), client, read_only=True) as opened:
             assert not opened.was_clean
-        with open_volume(str(volume), client) as opened:
-            assert not opened.was_clean
+        for _ in range(2):
+            with open_volume(str(volume), client) as opened:
+                assert not opened.was_clean
+            assert stored(volume).in_use_since == since
+
+
+def test_nobody_else_can_call_it_unclean(volume: Path, running_agent: RunningAgent) -> None:
+    """That repairs are allowed is said under the MAC: the storage cannot say it."""
+    path = volume / ".kmsfs-volume" / "volume.yaml"
+    text = path.read_text().replace("in_use_since: null", "in_use_since: '2026-01-31T23:59:59Z'")
+    path.write_text(text)
+    with running_agent.client() as client, pytest.raises(CorruptVolumeError, match="changed by someone"):
+        open_volume(str(volume), client).__enter__()
 
 
 def _cut(raw: bytes) -> bytes:
