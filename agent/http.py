@@ -8,7 +8,10 @@ stop. Knows no KMS word, no user and no file: who is at the other end is the bus
 from __future__ import annotations
 
 import errno
+import functools
 import logging
+import os
+import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SERVER = b"kms-agent"
+_CONTINUE = h11.InformationalResponse(status_code=100, headers=[])
 _VERSIONS = frozenset({b"1.0", b"1.1"})
 # How long, and how much, an unwanted request is still read so that its sender sees the refusal
 # instead of a reset.
@@ -212,7 +216,9 @@ class _Conversation:
                 head = event
                 self._check_head(head)
                 if http.they_are_waiting_for_100_continue:
-                    await self._write(http.send(h11.InformationalResponse(status_code=100, headers=[])))
+                    await self._write(
+                        http.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
+                    )
             elif isinstance(event, h11.Data):
                 size_bytes += len(event.data)
                 self._check_body(size_bytes)
@@ -255,7 +261,7 @@ class _Conversation:
         http = self._http
         headers = [
             (b"server", _SERVER),
-            (b"date", formatdate(usegmt=True).encode()),
+            (b"date", _http_date(int(time.time()))),
             (b"content-length", b"%d" % len(reply.body)),
             *reply.headers,
         ]
@@ -267,9 +273,13 @@ class _Conversation:
         parts.append(http.send(h11.EndOfMessage()))
         await self._write(b"".join(part for part in parts if part))
 
-    async def _write(self, data: bytes | None) -> None:
+    async def _write(self, data: bytes) -> None:
+        # Nearly every answer fits into the socket's buffer: no timer and no event loop for those.
+        sent_bytes = _send_now(self._stream, data)
+        if sent_bytes == len(data):
+            return
         with trio.move_on_after(self._limits.request_seconds):
-            await self._stream.send_all(data or b"")
+            await self._stream.send_all(memoryview(data)[sent_bytes:])
             return
         raise trio.BrokenResourceError("the client does not take its answer")
 
@@ -288,3 +298,17 @@ class _Conversation:
                 if not data:
                     return
                 drained_bytes += len(data)
+
+
+def _send_now(stream: trio.SocketStream, data: bytes) -> int:
+    """Send what the socket takes at once, and return how many bytes that is; trio's sockets never block."""
+    try:
+        return os.write(stream.socket.fileno(), data)
+    except BlockingIOError:
+        return 0
+
+
+@functools.lru_cache(maxsize=1)
+def _http_date(epoch_seconds: int) -> bytes:
+    """Return a second in the form of RFC 9110, 5.6.7."""
+    return formatdate(epoch_seconds, usegmt=True).encode()
