@@ -9,9 +9,9 @@ from programs import run
 
 JOBS = {
     "sequential": ["--rw=write", "--bs=128k"],
-    "sequential, small appends": ["--rw=write", "--bs=1000", "--size=2m"],
+    "sequential, small appends": ["--rw=write", "--bs=1000", "--size=2000000"],
     "random": ["--rw=randwrite", "--bs=4k"],
-    "random, odd sizes": ["--rw=randwrite", "--bsrange=512-80k", "--bs_unaligned"],
+    "random, odd sizes": ["--rw=randwrite", "--bsrange=512-80k"],
     "random, synced": ["--rw=randwrite", "--bs=4k", "--fdatasync=16", "--size=4m"],
     "mapped": ["--rw=randwrite", "--bs=4k", "--ioengine=mmap"],
     "vectored": ["--rw=randwrite", "--bs=16k", "--ioengine=pvsync2"],
