@@ -10,7 +10,6 @@ from kmsfs.core import Core
 from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
 from offline import ME, ROOT, OfflineVolume, find, make, mkdir, opened, read_all, write
 
-
 STALE = "Stale file handle"
 
 
