@@ -3,11 +3,12 @@
 import logging
 import logging.handlers
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 _SYSLOG_SOCKET: Final = Path("/dev/log")
-_FILE_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FILE_FORMAT: Final = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 _PLAIN_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 
 
@@ -26,14 +27,37 @@ def to_file(path: Path) -> None:
     _install(logging.StreamHandler(os.fdopen(fd, "a", encoding="utf-8")), _FILE_FORMAT)
 
 
-def to_system() -> bool:
-    """Log to the system's log (syslog or journal); return False, having done nothing, when there is none."""
+def to_system(environ: Mapping[str, str]) -> str:
+    """Log to the system's log (syslog or journal); without one, to a file of this user's. Return where.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
     if not _SYSLOG_SOCKET.is_socket():
-        return False
+        path = _own_file(environ)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        to_file(path)
+        return str(path)
     handler = logging.handlers.SysLogHandler(str(_SYSLOG_SOCKET), logging.handlers.SysLogHandler.LOG_DAEMON)
     handler.ident = f"kmsfs[{os.getpid()}]: "
     _install(handler, _PLAIN_FORMAT)
-    return True
+    return "system log"
+
+
+def warnings_to_terminal_too() -> None:
+    """Show warnings on standard error besides, which is the user's terminal until the mount answers."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("kmsfs: %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _own_file(environ: Mapping[str, str]) -> Path:
+    """Return root's place by hier(7), or a user's by the XDG Base Directory Specification."""
+    if os.geteuid() == 0:
+        return Path("/var/log/kmsfs.log")
+    state = environ.get("XDG_STATE_HOME", "")
+    return (Path(state) if state.startswith("/") else Path.home() / ".local/state") / "kmsfs" / "kmsfs.log"
 
 
 def _install(handler: logging.Handler, text_format: str) -> None:

@@ -45,12 +45,14 @@ class MountPlan:
         mountpoint: where, absolute.
         options: what the mount allows.
         agent_url: which agent; None for the default one.
+        log: where the log goes, to be told to people.
     """
 
     ciphertext: str
     mountpoint: str
     options: MountOptions
     agent_url: str | None
+    log: str = ""
 
 
 def mount(plan: MountPlan, start: Start) -> None:
@@ -73,7 +75,9 @@ def mount(plan: MountPlan, start: Start) -> None:
             )
         # The kernel has applied each caller's umask; ours must not take anything off on top.
         os.umask(0)
-        refusal = _run(_Session(volume, ciphertext, where, plan.options, hardened, time.time()), start)
+        refusal = _run(
+            _Session(volume, ciphertext, where, plan.options, plan.log, hardened, time.time()), start
+        )
     # Raised only here: a mount that never was leaves no mark on the volume.
     if refusal is not None:
         raise refusal
@@ -87,6 +91,7 @@ class _Session:
     ciphertext: str
     mountpoint: str
     options: MountOptions
+    log: str
     hardened: hardening.Hardening
     began: float
 
@@ -95,6 +100,7 @@ class _Session:
         return {
             "pid": os.getpid(),
             "began": self.began,
+            "log": self.log,
             "was_clean": self.volume.was_clean,
             "resident_kib": _resident_kib(),
             "open_descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - only their number matters

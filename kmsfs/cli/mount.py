@@ -1,6 +1,7 @@
 """kmsfs mount: the command line of `mount`, in the foreground or the background."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from kmsfs.mount import mount as run_mount
 @click.option(
     "--log-file",
     type=click.Path(dir_okay=False),
-    help="Append the log to this file; otherwise a background mount logs to the system's log.",
+    help="Append the log to this file. Without it a background mount logs to the system's log.",
 )
 @agent_option
 def mount(
@@ -46,6 +47,7 @@ def mount(
         agent_url=agent_url,
     )
     if log_file is not None:
+        log_file = os.path.abspath(log_file)  # noqa: PTH100 - as above
         logs.to_file(Path(log_file))
     elif foreground:
         logs.to_terminal()
@@ -53,6 +55,7 @@ def mount(
     if start is None:
         show_line(f"Mounted {plan.ciphertext} at {plan.mountpoint}")
         return
-    if log_file is None and not foreground:
-        logs.to_system()
-    run_mount(plan, start)
+    log = log_file or ("standard error" if foreground else logs.to_system(os.environ))
+    if not foreground:
+        logs.warnings_to_terminal_too()
+    run_mount(replace(plan, log=log), start)

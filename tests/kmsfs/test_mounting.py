@@ -329,6 +329,13 @@ def test_log_file(volume: Place) -> None:
     assert "SIGTERM" in text
 
 
+def test_log_without_a_file(volume: Place) -> None:
+    """A background mount logs to the system's log, or to a file where there is none, and says where."""
+    volume.mount()
+    log = volume.status()["running"]["log"]
+    assert log == "system log" if Path("/dev/log").is_socket() else Path(log).is_file()
+
+
 def test_service_manager_is_told(volume: Place) -> None:
     """In the foreground a service manager hears when the mount answers and when it stops."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
