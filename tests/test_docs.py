@@ -1,10 +1,9 @@
-"""The documentation against the programs: commands, options, codes, settings, operations, links, tutorial."""
+"""The documentation against the programs: commands, options, codes, settings, operations, limits, links."""
 
 from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import subprocess
 import tomllib
@@ -18,76 +17,35 @@ import agent.cli.exits as agent_exits
 from agent.api.operations import OPERATIONS
 from agent.cli import kms_agent
 from agent.config import Limits, _File, parse
+from agent.crypto import blob
+from agent.keys import rotation
+from agent.operations import aliases, creation, policies
 from agent.operations.table import HANDLERS
 from agent.places import system_places
-from kmsfs import options
+from kmsfs import directories, inodes, names, options, records
 from kmsfs.cli import commands as kmsfs_commands
 from kmsfs.cli.exits import MEANINGS
-from mounts import program
+from pages import (
+    DOCS,
+    ROOT,
+    fenced_blocks,
+    first_words,
+    items,
+    listed_flags,
+    section,
+    synopsis_flags,
+    table_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from agents import RunningAgent
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 MAN = DOCS / "man"
-TUTORIAL = DOCS / "tutorial" / "first-encrypted-directory.md"
-TUTORIAL_SECONDS = 120
-MARK = "-- end of block --"
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 MAN_PAGES = sorted(MAN.iterdir())
 KMSFS_PAGES = {name: MAN / f"kmsfs-{name}.1" for name in kmsfs_commands.commands}
-
-
-def fenced_blocks(path: Path) -> list[tuple[str, str]]:
-    """Return (language, text) of every fenced block of a page."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), flags=re.DOTALL | re.MULTILINE)
-
-
-def table_rows(text: str) -> list[list[str]]:
-    """Return the cells of every row of a page's tables, headings and rules included."""
-    return [
-        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
-        for line in text.splitlines()
-        if line.lstrip().startswith("|")
-    ]
-
-
-def first_words(text: str) -> set[str]:
-    """Return what the first cells of a page's tables set in code."""
-    return {word for row in table_rows(text) for word in re.findall(r"`([^`]+)`", row[0])}
-
-
-def section(page: Path, title: str) -> str:
-    """Return the text of a section (.Sh) of a man page."""
-    found = re.search(
-        rf'^\.Sh "?{re.escape(title)}"?\n(.*?)(?=^\.Sh |\Z)', page.read_text(), re.DOTALL | re.MULTILINE
-    )
-    assert found, f"{page.name} has no section {title}"
-    return found[1]
-
-
-def flags(line: str) -> set[str]:
-    """Return the options that a line of mdoc names, as they are typed."""
-    return {f"-{word}" for word in re.findall(r"\bFl (-?[a-zA-Z][a-z-]*)", line)}
-
-
-def synopsis_flags(text: str) -> set[str]:
-    """Return the options in the synopsis lines (.Op, .Nm) of a part of a man page."""
-    return {flag for line in text.splitlines() if line.startswith((".Op ", ".Nm ")) for flag in flags(line)}
-
-
-def listed_flags(text: str) -> set[str]:
-    """Return the options that a list of a man page explains."""
-    return {flag for line in text.splitlines() if line.startswith(".It Fl ") for flag in flags(line)}
-
-
-def items(text: str) -> dict[str, str]:
-    """Return the items (.It) of the lists in a part of a man page, with the line below each."""
-    return dict(re.findall(r'^\.It (?:Li |Va |Cm )?"?([^"\n]+?)"?\n(.+)$', text, re.MULTILINE))
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -266,6 +224,28 @@ def test_operations_are_documented() -> None:
     assert {word for word in first_words(text) if word in OPERATIONS or word[:1].isupper()} == set(HANDLERS)
 
 
+@pytest.mark.parametrize(
+    ("page", "row", "limit"),
+    [
+        ("filesystem.md", "name", names.NAME_SIZE_MAX),
+        ("filesystem.md", "symlink target", records.TARGET_SIZE_MAX),
+        ("filesystem.md", "inodes kept in memory", inodes.MAX_NODES),
+        ("filesystem.md", "directories held open", directories._MAX_OPEN),
+        ("kms-api.md", "keys in the account", creation.MAX_KEYS),
+        ("kms-api.md", "aliases of a key", aliases.ALIASES_PER_KEY),
+        ("kms-api.md", "on-demand rotations in a key's life", rotation.ON_DEMAND_LIMIT),
+        ("kms-api.md", "CiphertextBlob", blob.MAX_BLOB_BYTES),
+        ("kms-api.md", "key policy", policies.MAX_POLICY_BYTES),
+    ],
+)
+def test_limits_are_documented(page: str, row: str, limit: int) -> None:
+    """A limit in the reference is the one in the code."""
+    values = dict(row[:2] for row in table_rows((DOCS / "reference" / page).read_text()))
+    assert re.findall(r"\d+(?:,\d{3})*", values[row]) == [f"{limit:,}"], (
+        f"{row} in {page}, or {limit:,} in the code"
+    )
+
+
 # Pages
 
 
@@ -325,62 +305,3 @@ def test_man_page_is_well_formed(page: Path) -> None:
         ["groff", "-mandoc", "-ww", "-Tutf8", "-z", str(page)], capture_output=True, text=True, check=True
     )
     assert result.stderr == ""
-
-
-# The tutorial
-
-
-@pytest.fixture
-def learner(make_agent: Callable[[], RunningAgent]) -> Iterator[RunningAgent]:
-    """Whoever follows the tutorial: an empty home directory, and no agent yet."""
-    home = make_agent()
-    yield home
-    end_mount(home.directory / "letters.encrypted", home.directory / "letters")
-    home.end_started()
-
-
-def end_mount(ciphertext: Path, mountpoint: Path) -> None:
-    """End a mount that the tutorial has left, if it broke off, and wait for its process."""
-    if not mountpoint.is_mount():
-        return
-    found = re.search(r'"pid": (\d+)', (ciphertext / ".kmsfs-volume" / "lock").read_text())
-    descriptor = os.pidfd_open(int(found[1])) if found else None
-    subprocess.run(["fusermount3", "-uz", str(mountpoint)], check=True)
-    if descriptor is not None:
-        select.select([descriptor], [], [], TUTORIAL_SECONDS)
-        os.close(descriptor)
-
-
-def test_tutorial_runs(learner: RunningAgent) -> None:
-    """The tutorial's commands succeed as they stand, and print what it says."""
-    blocks = [(language, text) for language, text in fenced_blocks(TUTORIAL) if language in {"sh", "text"}]
-    script = "".join(f"{text}echo '{MARK}'\n" for language, text in blocks if language == "sh")
-    result = subprocess.run(
-        ["bash", "-eu", "-c", script],
-        cwd=learner.directory,
-        env=learner.environ | {"PATH": f"{Path(program('kmsfs')).parent}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TUTORIAL_SECONDS,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
-    outputs = iter(result.stdout.split(f"{MARK}\n"))
-    for language, text in blocks:
-        if language == "sh":
-            output = next(outputs)
-        else:
-            assert resembles(output, text), f"{output}\nis not\n{text}"
-
-
-def resembles(output: str, expected: str) -> bool:
-    """Say whether an output is as expected; "…" stands for anything, and runs of spaces are one."""
-    pattern = ".*".join(re.escape(part) for part in squeezed(expected).split("…"))
-    return re.fullmatch(pattern, squeezed(output), re.DOTALL) is not None
-
-
-def squeezed(text: str) -> str:
-    """Return text with runs of spaces made one, and none at the ends of lines."""
-    return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
