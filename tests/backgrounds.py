@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from agents import RunningAgent
+
 PATIENCE_SECONDS = 60
 
 
@@ -100,6 +102,15 @@ class Place:
             else:
                 select.select([process], [], [], PATIENCE_SECONDS)
             os.close(process)
+
+
+def user_of(agent: RunningAgent) -> dict[str, str]:
+    """Return the environment of someone who names this agent, at whose own standard place there is none.
+
+    So nothing starts another agent when a test has stopped this one.
+    """
+    environ = {name: value for name, value in agent.environ.items() if not name.startswith("XDG_")}
+    return environ | {"KMS_AGENT_URL": agent.url}
 
 
 def _mounts_below(directory: Path) -> list[str]:

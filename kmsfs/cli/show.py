@@ -1,12 +1,13 @@
 """Owns how things look on the terminal. Knows nothing of how they were found out."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.text import Text
 
-from kmsfs.cli.exits import Explanation
+if TYPE_CHECKING:
+    from kmsfs.cli.exits import Explanation
 
 _NAME_WIDTH: Final = 19
 
@@ -16,7 +17,7 @@ def printable(text: object) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(text))
 
 
-def show_error(explanation: Explanation) -> None:
+def show_error(explanation: "Explanation") -> None:
     """Print what is wrong, and what to do next, on standard error."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     message = "\n".join(printable(line) for line in explanation.message.splitlines())

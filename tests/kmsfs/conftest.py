@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from backgrounds import Place
+from agents import RunningAgent
+from backgrounds import Place, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from agents import RunningAgent
+
+@pytest.fixture(scope="session")
+def shared_agent() -> Iterator[RunningAgent]:
+    """One agent for all tests that leave it alone."""
+    with tempfile.TemporaryDirectory(prefix="kms-", dir="/tmp") as directory:
+        agent = RunningAgent(Path(directory))
+        agent.start()
+        yield agent
+        agent.discard()
 
 
 @pytest.fixture
-def place(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
+def place(short_directory: Path, shared_agent: RunningAgent) -> Iterator[Place]:
     """Directories for a volume under a real agent; nothing is made in them yet."""
-    # Not at this user's standard place: nothing starts another agent when a test has stopped this one.
-    environ = {name: value for name, value in running_agent.environ.items() if not name.startswith("XDG_")}
-    made = Place(short_directory, environ | {"KMS_AGENT_URL": running_agent.url})
+    made = Place(short_directory, user_of(shared_agent))
     yield made
     made.discard()
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 import trees
-from kmsfs.cli.exits import ExitCode
+from backgrounds import Place, user_of
+from kmsfs.cli.codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from agents import RunningAgent
-    from backgrounds import Place
+
+
+@pytest.fixture
+def volume(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
+    """A new volume, not mounted, under an agent of its own."""
+    made = Place(short_directory, user_of(running_agent))
+    made.init()
+    yield made
+    made.discard()
 
 
 def test_agent_is_started(lonely_place: Place) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from backgrounds import Place
 from kmsfs import volume as volumes
-from kmsfs.cli.exits import ExitCode
+from kmsfs.cli.codes import ExitCode
 from kmsfs.errors import KeyUnavailableError
 from kmsfs.mkfs import NotEmptyError, VolumePlan, make_volume
 
@@ -115,17 +115,17 @@ def tight_directory(short_directory: Path) -> Iterator[Path]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs")
 @pytest.mark.parametrize("below", [".", "new"])
-def test_full_disk_changes_nothing(tight_directory: Path, running_agent: RunningAgent, below: str) -> None:
+def test_full_disk_changes_nothing(tight_directory: Path, shared_agent: RunningAgent, below: str) -> None:
     """When the disk has no room half-way through, what was made is taken back."""
     path = tight_directory / below
-    with running_agent.client() as client, pytest.raises(OSError, match="No space left"):
+    with shared_agent.client() as client, pytest.raises(OSError, match="No space left"):
         make_volume(str(path), client, VolumePlan())
     assert os.listdir(tight_directory) == []
 
 
-def test_refusals_are_exceptions(short_directory: Path, running_agent: RunningAgent) -> None:
+def test_refusals_are_exceptions(short_directory: Path, shared_agent: RunningAgent) -> None:
     """Without the command, the same refusals are errors of their own classes."""
-    with running_agent.client() as client:
+    with shared_agent.client() as client:
         with pytest.raises(KeyUnavailableError):
             make_volume(str(short_directory / "v"), client, VolumePlan(key_id="alias/none"))
         make_volume(str(short_directory / "v"), client, VolumePlan())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kmsfs.cli.exits import ExitCode
+from kmsfs.cli.codes import ExitCode
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 MANAGERS = ["system", "user"]
