@@ -106,21 +106,17 @@ class Directories:
     def add_sidecar(self, directory: Directory, stored: StoredName) -> None:
         """Make the sidecar of a long name; it comes before the entry.
 
-        One that is right already may be an existing entry's: it is not written again, for that could fail.
+        One that is right already may be an existing entry's and is left alone.
         """
         if stored.sidecar is None:
             return
         dirfd, name = self.dirfd(directory), names.sidecar_name(stored.name)
         try:
-            if backing.read_small(dirfd, name, names.SIDECAR_SIZE_MAX + 1) == stored.sidecar:
-                return
-        except FileNotFoundError:
-            pass
-        try:
-            backing.write_small(dirfd, name, stored.sidecar)
-        except OSError:
-            self.drop_sidecar(directory, stored.name)
-            raise
+            backing.symlink(dirfd, name, stored.sidecar)
+        except FileExistsError:
+            if _read_link(dirfd, name) != stored.sidecar:
+                backing.unlink(dirfd, name)
+                backing.symlink(dirfd, name, stored.sidecar)
 
     def drop_unused_sidecar(self, directory: Directory, stored: StoredName) -> None:
         """Remove the sidecar of a long name whose entry could not be made, unless there was one already."""
@@ -216,11 +212,20 @@ class Directories:
         return self._volume.records.open(sealed)
 
     def _sidecar(self, directory: Directory, stored: bytes) -> bytes:
-        try:
-            name = names.sidecar_name(stored)
-            return backing.read_small(self.dirfd(directory), name, names.SIDECAR_SIZE_MAX + 1)
-        except FileNotFoundError as error:
-            raise CorruptNameError(f"the sidecar of {stored!r} is missing") from error
+        sidecar = _read_link(self.dirfd(directory), names.sidecar_name(stored))
+        if sidecar is None:
+            raise CorruptNameError(f"the sidecar of {stored!r} is missing")
+        return sidecar
+
+
+def _read_link(dirfd: int, name: bytes) -> bytes | None:
+    """Return a symlink's target on the store; None if there is no symlink of that name."""
+    try:
+        return backing.readlink(dirfd, name)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EINVAL}:
+            return None
+        raise
 
 
 def _close(directory: Directory) -> None:

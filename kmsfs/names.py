@@ -2,8 +2,8 @@
 
 A name is padded with NUL to a multiple of 16, sealed with AES-256-SIV (RFC 5297) under the volume's name key
 with the directory's identifier as associated data, and spelled in base64url. What would then exceed 255 bytes
-is stored under a hash of it; the full spelling lies in a sidecar file. Neither alphabet nor case leaves two
-spellings of one name: docs/reference/format.md, "Names".
+is stored under a hash of it; the full spelling is the target of a symlink beside it, its sidecar. Neither
+alphabet nor case leaves two spellings of one name: docs/reference/format.md, "Names".
 
 Knows nothing of directories' records, files, or who keeps the sidecars.
 """
@@ -40,7 +40,7 @@ class StoredName:
 
     Attributes:
         name: name of the entry, at most 255 bytes.
-        sidecar: contents of the file `sidecar_name(name)` that must exist before the entry; None when the
+        sidecar: target of the symlink `sidecar_name(name)` that must exist before the entry; None when the
             name is short enough to stand for itself.
     """
 
@@ -152,17 +152,17 @@ def is_reserved(stored: bytes) -> bool:
 
 
 def is_long(stored: bytes) -> bool:
-    """Tell whether `stored` stands for a name whose spelling lies in a sidecar."""
+    """Tell whether `stored` stands for a name whose spelling its sidecar has."""
     return len(stored) == _LONG_SIZE and stored.startswith(LONG_PREFIX)
 
 
 def sidecar_name(stored: bytes) -> bytes:
-    """Return the name of the sidecar file that belongs to the long name `stored`."""
+    """Return the name of the sidecar that belongs to the long name `stored`."""
     return stored + SIDECAR_SUFFIX
 
 
 def long_name_matches(stored: bytes, sidecar: bytes) -> bool:
-    """Tell whether `sidecar` is the contents that belong to the long name `stored`.
+    """Tell whether `sidecar` is the target that belongs to the long name `stored`.
 
     A spelling that would fit into a name of its own never matches: it would be a second name of one entry.
     """

@@ -91,10 +91,10 @@ class _Tree:
         if not name.startswith(b"kmsfs.long."):
             return self._sealed.name(dir_id, name)
         try:
-            with open(os.path.join(directory, name + b".name"), "rb") as file:
-                return self._sealed.long_name(dir_id, name, file.read(364))
-        except FileNotFoundError:
+            sidecar = os.readlink(os.path.join(directory, name + b".name"))
+        except OSError:
             raise Refused(f"{name!r} has no sidecar") from None
+        return self._sealed.long_name(dir_id, name, sidecar)
 
     def _leaf(self, dir_id: bytes, stored: bytes, path: bytes) -> Entry:
         kind = TYPES[stat.S_IFMT(os.lstat(stored).st_mode)]

@@ -62,8 +62,7 @@ class Maker:
         """Return the stored path of a name, its sidecar made."""
         stored = self.names.seal(dir_id, name)
         if stored.sidecar is not None:
-            with open(os.path.join(path, sidecar_name(stored.name)), "wb") as file:
-                file.write(stored.sidecar)
+            os.symlink(stored.sidecar, os.path.join(path, sidecar_name(stored.name)))
         return os.path.join(path, stored.name)
 
     def file(self, place: bytes, content: bytes, *, hole: bool = False) -> bytes:
@@ -170,6 +169,13 @@ def replace_link(place: bytes, target: bytes) -> None:
     os.symlink(target, place)
 
 
+def replace_by_file(link: bytes) -> None:
+    """Let a file hold what a symlink said."""
+    target = os.readlink(link)
+    os.unlink(link)
+    Path(os.fsdecode(link)).write_bytes(target)
+
+
 ATTACKS: dict[str, Callable[[dict[bytes, bytes]], object]] = {
     "a bit of a chunk": lambda at: overwrite(at[b"file"], 600, b"\0\1"),
     "the salt of the last chunk": lambda at: overwrite(at[b"file"], 512 + 2 * 4136, bytes(12)),
@@ -201,9 +207,10 @@ NAME_ATTACKS: dict[str, Callable[[dict[bytes, bytes]], object]] = {
         at[b"sub"] + b"/.kmsfs", os.readlink(at[b""] + b"/.kmsfs")
     ),
     "sidecar removed": lambda at: os.unlink(at[LONG_NAME] + b".name"),
-    "sidecar of another name": lambda at: Path(os.fsdecode(at[LONG_NAME] + b".name")).write_bytes(
-        os.path.basename(at[b"file"])
+    "sidecar of another name": lambda at: replace_link(
+        at[LONG_NAME] + b".name", os.path.basename(at[b"file"])
     ),
+    "sidecar made a file": lambda at: replace_by_file(at[LONG_NAME] + b".name"),
     "a name that nobody sealed": lambda at: os.mkfifo(at[b"sub"] + b"/planted"),
 }
 
