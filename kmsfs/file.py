@@ -1,11 +1,16 @@
 """Owns File: a regular file as bytes (read, write, truncate) over whole chunks. Knows no names and no FUSE.
 
 Everything here is synchronous, so a call is atomic with respect to every other call on the event loop.
+
+The kernel's writeback cache owns the times of a file: it says when they change, and is silent when a write
+falls into the same tick of its clock. So what writing does to the times on the store, `settle` takes back.
 """
 
 import errno
 import os
+from contextlib import suppress
 
+from kmsfs import backing
 from kmsfs.chunkfile import ChunkFile
 from kmsfs.geometry import MAX_PLAIN_SIZE
 
@@ -20,7 +25,7 @@ class File:
         has_no_capability: the store was asked and has no security.capability for it.
     """
 
-    __slots__ = ("_chunk_size", "_mask", "_shift", "chunks", "has_no_capability")
+    __slots__ = ("_chunk_size", "_mask", "_shift", "_times_ns", "chunks", "has_no_capability")
 
     def __init__(self, chunks: ChunkFile) -> None:
         self.chunks = chunks
@@ -28,6 +33,7 @@ class File:
         self._shift = chunks.geometry.chunk_shift
         self._chunk_size = 1 << self._shift
         self._mask = self._chunk_size - 1
+        self._times_ns: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -70,6 +76,8 @@ class File:
         size = self.chunks.size
         end = plain_offset + len(data)
         _check_size(end)
+        if self._times_ns is None:
+            self._note_times()
         if plain_offset > size:
             self._extend(plain_offset)
             size = self.chunks.size
@@ -96,15 +104,26 @@ class File:
             self._cut(size)
 
     def settle(self) -> None:
-        """Bring to the store whatever is still only here (the header of a file never written to)."""
+        """Bring to the store whatever is still only here: times, the header of a file never written to."""
+        if self._times_ns is None and not self.chunks.size and self.chunks.is_writable:
+            self._note_times()
         self.chunks.settle()
+        if self._times_ns is not None:
+            # A file of somebody else's may be written to, but has its times from the store alone.
+            with suppress(PermissionError):
+                backing.utimens_fd(self.chunks.fd, self._times_ns)
+            self._times_ns = None
 
     def close(self) -> None:
         """Settle and close."""
         try:
-            self.chunks.settle()
+            self.settle()
         finally:
             self.chunks.close()
+
+    def _note_times(self) -> None:
+        status = os.fstat(self.chunks.fd)
+        self._times_ns = status.st_atime_ns, status.st_mtime_ns
 
     def _merge(self, first: int, head: int, data: memoryview, end: int, size: int) -> memoryview:
         """Return `data` widened to whole chunks with what the file holds around it."""
@@ -138,14 +157,10 @@ class File:
                 raise
 
     def _cut(self, size: int) -> None:
-        """Shrink to `size`: header first, so that a crash in between is seen and repaired, then the data."""
         last, kept = size >> self._shift, size & self._mask
-        resealed = kept and not self.chunks.is_hole(last)
-        tail = bytes(self.chunks.read_run(last, 1)[:kept]) if resealed else b""
-        self.chunks.set_size(size)
-        if resealed:
-            self.chunks.write_run(last, memoryview(tail), size)
-        self.chunks.fit()
+        if not kept or self.chunks.is_hole(last):
+            kept = 0
+        self.chunks.cut(size, memoryview(bytes(self.chunks.read_run(last, 1)[:kept]) if kept else b""))
 
 
 def _check_size(size: int) -> None:
