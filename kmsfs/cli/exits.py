@@ -1,6 +1,8 @@
 """Owns what an error means to whoever typed the command: what to do next, and the exit code."""
 
+import errno
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,13 +52,24 @@ _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (KeyboardInterrupt, ExitCode.INTERRUPTED, ""),
 )
 
+_NEXT_STEPS: Final[Mapping[int | None, str]] = {
+    errno.EROFS: "Mount it read-only, with -o ro, or make its directory writable.",
+    errno.EACCES: "Do it as the user to whom it belongs, or as root.",
+    errno.ENOSPC: "Make room where the ciphertext lies.",
+}
+
 
 def explain(error: BaseException) -> Explanation | None:
     """Return what to tell the user of an error; None when it can only be a bug."""
     for kind, exit_code, next_step in _ROWS:
         if isinstance(error, kind):
-            return Explanation(_message(error), next_step, exit_code)
+            return Explanation(_message(error), next_step or _next_step(error), exit_code)
     return None
+
+
+def _next_step(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return _NEXT_STEPS.get(number, "")
 
 
 def _message(error: BaseException) -> str:
