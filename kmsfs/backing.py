@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 RENAME_NOREPLACE: Final = 1
@@ -171,6 +172,21 @@ def readlink(dirfd: int, name: bytes) -> bytes:
 def chmod(fd: int, mode: int) -> None:
     """Change the mode of the inode behind any descriptor, O_PATH included."""
     os.chmod(f"/proc/self/fd/{fd}", mode)
+
+
+@contextmanager
+def widened(fd: int, bits: int) -> Iterator[None]:
+    """Add permission bits to the mode of the inode behind any descriptor, until the body ends.
+
+    Raises:
+        PermissionError: it is somebody else's.
+    """
+    mode = os.fstat(fd).st_mode & 0o7777
+    chmod(fd, mode | bits)
+    try:
+        yield
+    finally:
+        chmod(fd, mode)
 
 
 def chown(fd: int, uid: int, gid: int) -> None:

@@ -179,9 +179,30 @@ class ChunkFile:
         self._block = block
         self._on_disk = True
 
-    def set_size(self, size: int) -> None:
-        """Seal a smaller size; the chunk that is cut and `fit` come after it."""
+    def cut(self, size: int, tail: memoryview) -> None:
+        """Shrink to `size`: header first, so that a crash in between is seen and repaired, then the data.
+
+        Args:
+            size: bytes, fewer than there are.
+            tail: what the last chunk keeps; empty where it is whole, or a hole.
+
+        Raises:
+            OSError: what the store said; the file is as long as it was, or the store has torn its last chunk.
+        """
+        before = self._block
+        last = size >> self.geometry.chunk_shift
+        raw = memoryview(bytearray(len(tail) + RECORD_OVERHEAD))
+        raw = raw[: self._codec.seal(last, tail, raw)]
         self._reseal(self._resized(size))
+        try:
+            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
+        except backing.ShortWriteError as error:
+            if not error.written:
+                self._reseal(before)
+                raise
+            # Half of it is there, so only the whole of it is any good.
+            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
+        self.fit()
 
     def extend(self, size: int) -> None:
         """Grow to `size` with a hole after whole chunks: backing file first, then the header."""
@@ -193,11 +214,8 @@ class ChunkFile:
             backing.truncate(self.fd, old if self._on_disk else 0)
             raise
 
-    def repair(self, size: int, *, in_memory: bool) -> None:
-        """Take `size` for the truth after a crash; on a read-only mount without writing it."""
-        if in_memory:
-            self._block = self._resized(size)
-            return
+    def repair(self, size: int) -> None:
+        """Take `size` for the truth after a crash."""
         self._reseal(self._resized(size))
         self.fit()
 

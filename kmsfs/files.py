@@ -1,26 +1,21 @@
-"""Owns the regular files that are open: one File per inode however many handles, opening, creating, repair.
+"""Owns the regular files that are open: one File per inode however many handles, opening, creating.
 
 Also keeps a bounded number of closed files ready, since programs open what they have just closed. Knows
-neither names nor FUSE. Raises CorruptHeaderError, CorruptFileError, KeyUnavailableError, OSError.
+neither names nor FUSE. Raises CorruptFileError, KeyUnavailableError, OSError.
 """
 
 import errno
-import logging
 import os
 import stat
 from collections import OrderedDict
 from contextlib import ExitStack
 from typing import Final
 
-from kmsfs import backing, header
-from kmsfs.chunkfile import ChunkFile, Scratch
-from kmsfs.errors import CorruptFileError, CorruptHeaderError
+from kmsfs.errors import CorruptFileError
 from kmsfs.file import File
-from kmsfs.header import ClearHeader, FileKeys, SealedBlock
+from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
-from kmsfs.repair import authenticated_size
 
-_LOG: Final = logging.getLogger(__name__)
 _MAX_IDLE: Final = 64
 
 
@@ -32,8 +27,7 @@ class Files:
     """
 
     def __init__(self, volume: OpenVolume) -> None:
-        self._volume = volume
-        self._scratch = Scratch()
+        self._loader = Loader(volume.description, volume.keyring)
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
         self._nameless: set[int] = set()
@@ -45,7 +39,7 @@ class Files:
 
     def create(self, fd: int, inode: int) -> File:
         """Take over the descriptor of a backing file just created; counts as one open."""
-        file = self._fresh(fd, inode)
+        file = File(self._loader.create(fd, inode))
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)
@@ -67,7 +61,7 @@ class Files:
         """Take over the descriptor of an existing backing file, check its header; counts as one open.
 
         Raises:
-            CorruptHeaderError, CorruptFileError: it is not a file of this volume, or its length is wrong.
+            CorruptFileError: it is not a file of this volume, or its length is wrong.
             KeyUnavailableError: its bucket key cannot be had.
         """
         try:
@@ -129,59 +123,12 @@ class Files:
             return
         file.chunks.close()
 
-    def _fresh(self, fd: int, inode: int, *, on_disk: bool = False) -> File:
-        volume = self._volume
-        shift = volume.description.parameters.chunk_shift
-        keys = header.create(volume.description.volume_id, shift, volume.keyring.current())
-        return File(ChunkFile(fd, inode, keys, SealedBlock(0), self._scratch, on_disk=on_disk))
-
     def _read(self, fd: int, inode: int) -> File:
-        volume = self._volume
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_ino != inode:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-        raw = os.pread(fd, header.HEADER_PEEK_SIZE, 0)
-        if not volume.was_clean and not any(raw):
-            # Created, never synced, and the crash came before its header did.
-            return self._empty(fd, inode)
-        try:
-            keys = self._unlock(header.parse(raw))
-            session = header.read_session(keys, raw)
-            block = header.unseal(keys, raw, session)
-        except CorruptHeaderError as error:
-            raise CorruptFileError(inode, None, f"header: {error}") from error
-        chunks = ChunkFile(fd, inode, keys, block, self._scratch, session, on_disk=True)
-        backing_size = status.st_size
-        if backing_size != chunks.backing_size:
-            if volume.was_clean:
-                reason = "truncated" if backing_size < chunks.backing_size else "extended"
-                raise CorruptFileError(inode, None, reason)
-            self._repair(chunks, backing_size)
+        chunks = self._loader.load(fd, inode)
+        if status.st_size != chunks.backing_size:
+            reason = "truncated" if status.st_size < chunks.backing_size else "extended"
+            raise CorruptFileError(inode, None, reason)
         return File(chunks)
-
-    def _unlock(self, clear: ClearHeader) -> FileKeys:
-        description = self._volume.description
-        if clear.chunk_shift != description.parameters.chunk_shift:
-            raise CorruptHeaderError(f"chunk_shift {clear.chunk_shift} is not the volume's")
-        bucket_key = self._volume.keyring.get(clear.bucket_key_id)
-        return header.unlock(clear, description.volume_id, bucket_key)
-
-    def _empty(self, fd: int, inode: int) -> File:
-        read_only = self._volume.read_only
-        file = self._fresh(fd, inode, on_disk=read_only)
-        if not read_only:
-            backing.truncate(fd, 0)
-            file.settle()
-        self._volume.counters.repaired_files += 1
-        _LOG.warning("inode %d: after an unclean unmount it had no header; it is empty", inode)
-        return file
-
-    def _repair(self, chunks: ChunkFile, backing_size: int) -> None:
-        sealed = chunks.size
-        size = authenticated_size(chunks, backing_size)
-        chunks.repair(size, in_memory=self._volume.read_only)
-        self._volume.counters.repaired_files += 1
-        _LOG.warning(
-            "inode %d: after an unclean unmount %d bytes were sealed and %d authenticate; kept %d",
-            chunks.inode, sealed, size, size,
-        )  # fmt: skip

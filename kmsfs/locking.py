@@ -9,7 +9,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -31,13 +31,11 @@ class Holder:
         pid: the process.
         host: where it runs.
         mountpoint: where the volume is mounted there.
-        was_clean: whether every mount before had ended by unmounting.
     """
 
     pid: int
     host: str
     mountpoint: str
-    was_clean: bool
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, mounted at {self.mountpoint!r}"
@@ -98,11 +96,17 @@ def holder(volume_fd: int) -> Holder | None:
     return _read_holder(volume_fd) if is_held_exclusively(volume_fd) else None
 
 
-def write_holder(lock_fd: int, who: Holder | None) -> None:
-    """Name the holder of the lock that `lock_fd` holds, or with None nobody."""
-    os.ftruncate(lock_fd, 0)
-    if who is not None:
+@contextmanager
+def named(lock_fd: int, who: Holder) -> Iterator[None]:
+    """Name the holder of the lock that `lock_fd` holds until the body ends, if the store has room for it."""
+    # A volume on a full store has to be mounted to make room.
+    with suppress(OSError):
+        os.ftruncate(lock_fd, 0)
         os.pwrite(lock_fd, json.dumps(asdict(who)).encode() + b"\n", 0)
+    try:
+        yield
+    finally:
+        os.ftruncate(lock_fd, 0)
 
 
 def _conflicts(volume_fd: int, kind: int) -> bool:
@@ -125,8 +129,6 @@ def _read_holder(volume_fd: int) -> Holder | None:
     """Parse the lock file strictly enough that no nonsense is shown to anybody."""
     try:
         fields = json.loads(backing.read_small(volume_fd, LOCK_NAME, _MAX_HOLDER_BYTES))
-        return Holder(
-            int(fields["pid"]), str(fields["host"]), str(fields["mountpoint"]), fields["was_clean"] is True
-        )
+        return Holder(int(fields["pid"]), str(fields["host"]), str(fields["mountpoint"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

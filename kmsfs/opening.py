@@ -1,24 +1,28 @@
-"""Owns opening a volume: lock, keys, verified description. What comes of it is an `OpenVolume`.
+"""Owns opening a volume: lock, keys, verified description, recovery. What comes of it is an `OpenVolume`.
 
 Nothing on disk changes until the agent has given every key that a mount needs. From then until it ends
-properly, a mount for writing stands in the description as the one since which the volume is in use. One that
-never ended so stands there for good: which files it left with lengths that contradict their sealed sizes is
-known only once each has been opened.
+properly, a mount for writing stands in the description, under its MAC, as the one since which the volume is
+in use. One that never ended so is found there by the next, which recovers the volume before it serves it.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from agent.client import AgentClient
-from kmsfs import datakeys, locking, moment, volume, volumedir
+from kmsfs import datakeys, locking, moment, recovery, volume, volumedir
 from kmsfs.durable import sync_filesystem
+from kmsfs.loading import Loader
 from kmsfs.names import NameCipher, PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume
 from kmsfs.records import RecordCipher
 from kmsfs.volumekeys import VolumeKeys
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def open_volume(
     """Open a volume until the body ends; the agent is asked before the body only.
 
     When the body ends, everything is written to storage and the volume no longer in use; when it raises, the
-    volume stays so, and later mounts repair what they find.
+    volume stays so, and the next mount for writing recovers it.
 
     Args:
         path: the ciphertext directory.
@@ -42,6 +46,7 @@ def open_volume(
         CorruptVolumeError: its description is damaged or was changed.
         KeyUnavailableError: the agent refuses a key that a mount needs.
         AgentError: no agent can be asked.
+        OSError: the store fails, or has no room for the description or for recovery.
     """
     with (
         volumedir.root_directory(path) as root_fd,
@@ -64,27 +69,55 @@ def open_volume(
             read_only=read_only,
         )
         if read_only:
+            _warn_if_in_use(description)
             yield opened
             return
-        with _in_use(opened, volume_fd):
-            holder = locking.Holder(os.getpid(), os.uname().nodename, mountpoint, opened.was_clean)
-            locking.write_holder(lock_fd, holder)
-            try:
-                yield opened
-            finally:
-                locking.write_holder(lock_fd, None)
+        holder = locking.Holder(os.getpid(), os.uname().nodename, mountpoint)
+        with locking.named(lock_fd, holder), _in_use(opened, volume_fd, description):
+            yield opened
 
 
 @contextmanager
-def _in_use(opened: OpenVolume, volume_fd: int) -> Iterator[None]:
-    """Keep the description as it is while a mount may change the volume, new bucket keys included."""
+def _in_use(opened: OpenVolume, volume_fd: int, stored: volume.VolumeDescription) -> Iterator[None]:
+    """Recover the volume if it was left in use, then keep it in use until the body ends.
+
+    Args:
+        opened: the volume; its description may have more bucket keys than the stored one.
+        volume_fd: the directory of the volume's own files.
+        stored: the description as it is on disk.
+    """
     description = opened.description
-    since = description.in_use_since or moment.spell(time.time())
-    _write(opened, volume_fd, replace(description, in_use_since=since))
+    began = time.time()
+    if description.in_use_since is not None:
+        if description != stored:
+            _write(opened, volume_fd, description)
+        _recover(opened, moment.read(description.in_use_since), began)
+    _write(opened, volume_fd, replace(description, in_use_since=moment.spell(began)))
     yield
-    if opened.was_clean:
-        sync_filesystem(opened.root_fd)
-        _write(opened, volume_fd, description)
+    sync_filesystem(opened.root_fd)
+    _write(opened, volume_fd, replace(description, in_use_since=None))
+
+
+def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
+    """Recover the volume; until a new description is written, the next mount does it again."""
+    _LOG.info("the volume was not unmounted cleanly: recovering it")
+    loader = Loader(opened.description, opened.keyring)
+    found = recovery.recover(opened.root_fd, loader, in_use_since, now)
+    opened.counters.repaired_files = found.repaired
+    _LOG.log(
+        logging.WARNING if found.repaired or found.beyond_repair else logging.INFO,
+        "the volume was not unmounted cleanly and is recovered: %d files checked, %d repaired, "
+        "%d beyond repair and left as they are, %d leftovers removed",
+        found.checked, found.repaired, found.beyond_repair, found.removed,
+    )  # fmt: skip
+
+
+def _warn_if_in_use(description: volume.VolumeDescription) -> None:
+    if description.in_use_since is not None:
+        _LOG.warning(
+            "the volume was not unmounted cleanly: files that were being written then may give I/O errors; "
+            "mount it once for writing to repair them"
+        )
 
 
 def _write(opened: OpenVolume, volume_fd: int, description: volume.VolumeDescription) -> None:

@@ -15,14 +15,14 @@ class OpenVolume:
 
     Attributes:
         root_fd: descriptor of the ciphertext directory (O_RDONLY, O_DIRECTORY); whoever opened it closes it.
-        description: the volume description, its MAC verified.
+        description: the volume description as the mount found it, its MAC verified, with any new bucket keys.
         keys: subkeys of the volume key.
         names: seals and opens names.
         records: seals and opens directory records, symlink targets and extended attributes.
         keyring: bucket keys.
-        was_clean: False when a mount of this volume has ended without unmounting: the one case in which a
-            file whose length contradicts its sealed size is repaired.
-        read_only: True when nothing on the backing store may change, repairs included.
+        was_clean: False when the mount before did not end by unmounting; for people, since by now the volume
+            is recovered, unless `read_only`.
+        read_only: True when nothing on the backing store may change, recovery included.
         counters: what this mount counts.
     """
 

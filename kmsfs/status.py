@@ -19,6 +19,10 @@ ELSEWHERE: Final = "in use by a mount that is not visible here"
 ABANDONED: Final = "mounted, but its process has gone"
 UNMOUNTED: Final = "not mounted"
 
+CLEAN: Final = "clean"
+IN_USE: Final = "in use"
+UNCLEAN: Final = "not unmounted cleanly"
+
 
 @dataclass(frozen=True, slots=True)
 class VolumeReport:
@@ -27,14 +31,14 @@ class VolumeReport:
     Attributes:
         volume_id: in hexadecimal.
         description: of the volume, its MAC not checked.
-        is_clean: whether every mount that has ended did so by unmounting.
+        condition: CLEAN, IN_USE or UNCLEAN, as the description and the lock say.
         holder: who has it mounted now, as the lock file says; None also when it says nothing.
         is_locked: whether anybody has it mounted now.
     """
 
     volume_id: str
     description: volume.VolumeDescription
-    is_clean: bool
+    condition: str
     holder: locking.Holder | None
     is_locked: bool
 
@@ -107,11 +111,16 @@ def _state(mount: mountinfo.Mount, report: VolumeReport | None, *, is_answering:
 def _read_volume(path: str) -> VolumeReport:
     with root_directory(path) as root_fd, volume_directory(root_fd) as volume_fd:
         description = volume.load(read_description(volume_fd)).description
-        holder = locking.holder(volume_fd)
         return VolumeReport(
             volume_id=description.volume_id.hex(),
             description=description,
-            is_clean=description.in_use_since is None or (holder is not None and holder.was_clean),
-            holder=holder,
+            condition=_condition(description, is_held=locking.is_held_exclusively(volume_fd)),
+            holder=locking.holder(volume_fd),
             is_locked=locking.is_locked(volume_fd),
         )
+
+
+def _condition(description: volume.VolumeDescription, *, is_held: bool) -> str:
+    if description.in_use_since is None:
+        return CLEAN
+    return IN_USE if is_held else UNCLEAN

@@ -3,7 +3,9 @@
 Knows nothing of what a description says.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,10 @@ from kmsfs.volume import DESCRIPTION_SIZE_MAX
 
 DIRECTORY_NAME: Final = b".kmsfs-volume"
 DESCRIPTION_NAME: Final = b"volume.yaml"
+SPARE_NAME: Final = b"volume.yaml.spare"
 
-_NEW_DESCRIPTION_NAME: Final = b"volume.yaml.new"
+# There is no description yet, or the store cannot do it (EINVAL) or the kernel (ENOSYS).
+_CANNOT_EXCHANGE: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOSYS})
 
 
 class NotAVolumeError(VolumeError):
@@ -85,12 +89,39 @@ def read_description(volume_fd: int) -> bytes:
 
 
 def write_description(volume_fd: int, raw: bytes) -> None:
-    """Replace the volume description: after a crash there is either the old or the new one, whole."""
-    backing.write_small(volume_fd, _NEW_DESCRIPTION_NAME, raw)
-    new_fd = backing.open_regular(volume_fd, _NEW_DESCRIPTION_NAME, writable=False)
+    """Replace the volume description: after a crash there is either the old or the new one, whole.
+
+    The old one stays as a spare, and is what the next one is written over, so that a store without room does
+    not keep its volume from being mounted or unmounted.
+    """
+    spare_fd = _open_spare(volume_fd)
     try:
-        backing.fsync(new_fd, data_only=False)
+        backing.pwrite_all(spare_fd, [raw], 0)
+        backing.truncate(spare_fd, len(raw))
+        backing.fsync(spare_fd, data_only=False)
     finally:
-        os.close(new_fd)
-    backing.rename(volume_fd, _NEW_DESCRIPTION_NAME, volume_fd, DESCRIPTION_NAME)
+        os.close(spare_fd)
+    try:
+        backing.rename(volume_fd, SPARE_NAME, volume_fd, DESCRIPTION_NAME, backing.RENAME_EXCHANGE)
+    except OSError as error:
+        if error.errno not in _CANNOT_EXCHANGE:
+            raise
+        backing.rename(volume_fd, SPARE_NAME, volume_fd, DESCRIPTION_NAME)
     sync_directory(volume_fd)
+
+
+def _open_spare(volume_fd: int) -> int:
+    """Open the spare for writing; anything but a file of its own that stands in its place is removed."""
+    try:
+        spare_fd = backing.open_regular(volume_fd, SPARE_NAME, writable=True)
+    except FileNotFoundError:
+        return backing.create_file(volume_fd, SPARE_NAME, 0o600)
+    except OSError:
+        backing.unlink(volume_fd, SPARE_NAME)
+        return backing.create_file(volume_fd, SPARE_NAME, 0o600)
+    status = os.fstat(spare_fd)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return spare_fd
+    os.close(spare_fd)
+    backing.unlink(volume_fd, SPARE_NAME)
+    return backing.create_file(volume_fd, SPARE_NAME, 0o600)

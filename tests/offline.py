@@ -16,9 +16,11 @@ from kmsfs.bucketkeys import BucketKey, Keyring
 from kmsfs.core import Core
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
+from kmsfs.loading import Loader
 from kmsfs.names import PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume
 from kmsfs.records import DirectoryRecord, RecordCipher
+from kmsfs.recovery import Recovered, recover
 from kmsfs.tree import Owner
 from kmsfs.volume import Parameters, Policy, VolumeDescription, VolumeKeys
 
@@ -49,7 +51,7 @@ class OfflineVolume:
         os.symlink(self.records.seal(DirectoryRecord(os.urandom(16))), os.fsencode(path / ".kmsfs"))
 
     @contextmanager
-    def core(self, *, was_clean: bool = True, read_only: bool = False, current: int = 0) -> Iterator[Core]:
+    def core(self, *, read_only: bool = False, current: int = 0) -> Iterator[Core]:
         """Open the core on what lies in the directory now; `current` is the bucket key of new files."""
         root_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -60,15 +62,27 @@ class OfflineVolume:
                     self.keys,
                     self.names,
                     self.records,
-                    Keyring(self.bucket_keys, {0: self.bucket_keys[current]}, self.missing, {}),
-                    was_clean,
-                    read_only,
+                    self.keyring(current),
+                    was_clean=True,
+                    read_only=read_only,
                 )
             )
             try:
                 yield core
             finally:
                 core.close()
+        finally:
+            os.close(root_fd)
+
+    def keyring(self, current: int = 0) -> Keyring:
+        """Return the bucket keys, one of them for new files."""
+        return Keyring(self.bucket_keys, {0: self.bucket_keys[current]}, self.missing, {})
+
+    def recover(self, in_use_since: float = 0, now: float = 1 << 40) -> Recovered:
+        """Repair what a crash has left, as a mount does first; by default every file is looked at."""
+        root_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return recover(root_fd, Loader(self.description, self.keyring()), in_use_since, now)
         finally:
             os.close(root_fd)
 
@@ -87,9 +101,9 @@ class OfflineVolume:
             write(core, name, content)
             return self.stored_path(core, name)
 
-    def read_file(self, name: bytes, *, was_clean: bool = True) -> bytes:
+    def read_file(self, name: bytes) -> bytes:
         """Return the whole content of a file in the root directory, in a mount of its own."""
-        with self.core(was_clean=was_clean) as core:
+        with self.core() as core:
             return read(core, name)
 
 

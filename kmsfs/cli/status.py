@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
 from kmsfs import status as statuses
 from kmsfs.cli.show import show_line, show_pairs
-from kmsfs.status import Status, VolumeReport
+from kmsfs.status import CLEAN, IN_USE, UNCLEAN, Status, VolumeReport
+
+_CONDITIONS: Final = {
+    CLEAN: "clean",
+    IN_USE: "in use since {}",
+    UNCLEAN: "not unmounted cleanly, in use since {}; the next mount for writing repairs it",
+}
 
 
 @click.command()
@@ -50,7 +57,8 @@ def _volume_as_dict(volume: VolumeReport) -> dict[str, object]:
         "format": description.format,
         "names": description.parameters.names,
         "chunk_size_bytes": 1 << description.parameters.chunk_shift,
-        "is_clean": volume.is_clean,
+        "condition": volume.condition,
+        "in_use_since": description.in_use_since,
         "holder_pid": volume.holder and volume.holder.pid,
         "holder_host": volume.holder and volume.holder.host,
         "keys": [
@@ -92,10 +100,7 @@ def _volume_pairs(volume: VolumeReport) -> Iterator[tuple[str, object]]:
         yield "bucket key", f"{entry.id.hex()}, made {entry.created} under key material {material}"
     if volume.holder is not None:
         yield "in use by", volume.holder
-    clean = (
-        "yes" if volume.is_clean else "no: a mount ended without unmounting; files are repaired when opened"
-    )
-    yield "clean", clean
+    yield "condition", _CONDITIONS[volume.condition].format(volume.description.in_use_since)
 
 
 def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
@@ -103,6 +108,7 @@ def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
     began = running.get("began")
     if isinstance(began, int | float):
         yield "since", datetime.fromtimestamp(began, UTC).isoformat(" ", "seconds")
+    yield "log", running.get("log")
     yield "memory", f"{running.get('resident_kib')} KiB resident"
     yield "open descriptors", running.get("open_descriptors")
     hardened = running.get("hardening")

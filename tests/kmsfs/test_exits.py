@@ -21,7 +21,7 @@ from kmsfs.umount import MountBusyError, NotMountedError, StillFinishingError, U
 from kmsfs.volumedir import NotAVolumeError
 
 ERRORS: list[tuple[BaseException, ExitCode, str]] = [
-    (VolumeLockedError(Holder(5, "h", "/m", was_clean=True)), ExitCode.IN_USE, "process 5"),
+    (VolumeLockedError(Holder(5, "h", "/m")), ExitCode.IN_USE, "process 5"),
     (VolumeLockedError(None), ExitCode.IN_USE, "in use"),
     (NotEmptyError("/d is not empty"), ExitCode.VOLUME, "not empty"),
     (NotAVolumeError("/d holds no kmsfs volume"), ExitCode.VOLUME, "no kmsfs volume"),

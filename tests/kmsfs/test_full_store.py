@@ -187,7 +187,8 @@ def test_a_mount_that_ends_on_a_full_store_says_so(volume: OfflineVolume, store:
 
     assert refused(mount)
     empty(store)
-    with volume.core(was_clean=False) as core:
+    volume.recover()
+    with volume.core() as core:
         assert read(core, b"no room") == read(core, b"nor here") == b""
         assert read(core, b"untouched") == b"u" * 10_000
 

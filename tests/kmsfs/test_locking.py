@@ -12,7 +12,7 @@ import pytest
 
 from kmsfs import locking
 
-HOLDER = locking.Holder(4321, "here", "/mnt", was_clean=True)
+HOLDER = locking.Holder(4321, "here", "/mnt")
 
 
 @pytest.fixture
@@ -45,11 +45,10 @@ def test_who_may_share(volume_fd: int, *, first_shared: bool, second_shared: boo
 def test_holder_is_named(volume_fd: int) -> None:
     """Who is refused hears who holds the volume; afterwards nobody is named."""
     with locking.locked(volume_fd, shared=False) as lock_fd:
-        locking.write_holder(lock_fd, HOLDER)
-        assert locking.holder(volume_fd) == HOLDER
-        with pytest.raises(locking.VolumeLockedError, match=r"process 4321 on here, mounted at '/mnt'"):
-            locking.locked(volume_fd, shared=False).__enter__()
-        locking.write_holder(lock_fd, None)
+        with locking.named(lock_fd, HOLDER):
+            assert locking.holder(volume_fd) == HOLDER
+            with pytest.raises(locking.VolumeLockedError, match=r"process 4321 on here, mounted at '/mnt'"):
+                locking.locked(volume_fd, shared=False).__enter__()
         assert locking.holder(volume_fd) is None
 
 
@@ -67,7 +66,7 @@ def test_lock_goes_with_its_process(volume_fd: int, tmp_path: Path) -> None:
         "import os, sys; from kmsfs import locking;"
         "fd = os.open(sys.argv[1], os.O_PATH);"
         "held = locking.locked(fd, shared=False); lock_fd = held.__enter__();"
-        "locking.write_holder(lock_fd, locking.Holder(1, 'h', '/m', True));"
+        "named = locking.named(lock_fd, locking.Holder(1, 'h', '/m')); named.__enter__();"
         "print('locked', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

@@ -15,7 +15,7 @@ import pytest
 
 from backgrounds import PATIENCE_SECONDS, Place
 from kmsfs import mountinfo, statusdoor
-from kmsfs.cli.exits import ExitCode
+from kmsfs.cli.codes import ExitCode
 
 IDLE_MEMORY_KIB = 80 * 1024
 
@@ -37,12 +37,14 @@ def test_unmounting_returns_when_all_is_done(volume: Place) -> None:
     """A mount right after an unmount finds the volume free and clean, time after time."""
     for turn in range(5):
         assert volume.mount().returncode == 0
-        assert volume.status()["volume"]["is_clean"]
+        assert volume.status()["volume"]["condition"] == "in use"
+        assert volume.status()["running"]["was_clean"]
         (volume.mountpoint / str(turn)).write_bytes(bytes(100_000))
         result = volume.umount()
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
         assert volume.has_ended()
-    assert volume.status(volume.ciphertext)["state"] == "not mounted"
+    status = volume.status(volume.ciphertext)
+    assert (status["state"], status["volume"]["condition"]) == ("not mounted", "clean")
 
 
 def test_mount_is_that_of_a_local_filesystem(volume: Place) -> None:
@@ -135,7 +137,7 @@ def test_signal_unmounts_cleanly(volume: Place, number: signal.Signals) -> None:
     volume.signal(number)
     assert volume.has_ended()
     assert mountinfo.mounted_at(str(volume.mountpoint)) is None
-    assert volume.status(volume.ciphertext)["volume"]["is_clean"]
+    assert volume.status(volume.ciphertext)["volume"]["condition"] == "clean"
     volume.mount()
     assert (volume.mountpoint / "file").read_bytes() == b"x" * 300_000
 
@@ -149,7 +151,7 @@ def test_signal_lets_programs_finish(volume: Place) -> None:
         _wait_for_no_mount(volume.mountpoint)
         file.write(b"second")
     assert volume.has_ended()
-    assert volume.status(volume.ciphertext)["volume"]["is_clean"]
+    assert volume.status(volume.ciphertext)["volume"]["condition"] == "clean"
     volume.mount()
     assert (volume.mountpoint / "file").read_bytes() == b"first second"
 
@@ -165,7 +167,7 @@ def test_second_signal_ends_at_once(volume: Place) -> None:
     assert volume.has_ended()
     with pytest.raises(OSError, match="endpoint is not connected"):
         os.close(fd)
-    assert volume.status(volume.ciphertext)["volume"]["is_clean"]
+    assert volume.status(volume.ciphertext)["volume"]["condition"] == "clean"
     volume.mount()
     assert (volume.mountpoint / "file").read_bytes() == b"written"
 
@@ -179,6 +181,7 @@ def test_killed_mount_is_cleaned_up_by_the_next(volume: Place) -> None:
     volume.signal(signal.SIGKILL)
     assert volume.has_ended()
     assert "gone" in volume.status()["state"]
+    assert volume.status()["volume"]["condition"] == "not unmounted cleanly"
     with pytest.raises(OSError, match="endpoint is not connected"):
         os.listdir(volume.mountpoint)
     result = volume.mount()
@@ -186,7 +189,7 @@ def test_killed_mount_is_cleaned_up_by_the_next(volume: Place) -> None:
     assert (volume.mountpoint / "file").read_bytes() == b"synced"
     status = volume.status()
     assert not status["running"]["was_clean"]
-    assert not status["volume"]["is_clean"]
+    assert status["volume"]["condition"] == "in use"
     table = [mount for mount in mountinfo.read() if mount.mountpoint == str(volume.mountpoint)]
     assert len(table) == 1
 

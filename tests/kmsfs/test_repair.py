@@ -1,21 +1,18 @@
-"""Files after a crash: every state that a sequence of system calls can have left is repaired at open."""
+"""Files after a crash: every state that a sequence of system calls can have left is repaired by recovery."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from kmsfs import backing
 from kmsfs.errors import CorruptFileError
-from kmsfs.file import File
 from offline import OfflineVolume, opened, read_all
+from sequences import CHUNK, SEQUENCES
 
-CHUNK = 4096
 SECTOR = 512
-
-Operation = Callable[[File, bytearray], None]
 
 
 @dataclass(frozen=True)
@@ -54,60 +51,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     return made
 
 
-def write(start: int, length: int) -> Operation:
-    """Return an operation that writes."""
-    content = os.urandom(length)
-
-    def operate(file: File, model: bytearray) -> None:
-        file.write(start, content)
-        model.extend(bytes(max(start - len(model), 0)))
-        model[start : start + length] = content
-
-    return operate
-
-
-def resize(size: int) -> Operation:
-    """Return an operation that truncates or extends."""
-
-    def operate(file: File, model: bytearray) -> None:
-        file.truncate(size)
-        model[:] = model[:size].ljust(size, b"\0")
-
-    return operate
-
-
-# what stood there and was synced, then what the crash comes in
-SEQUENCES: dict[str, tuple[list[Operation], list[Operation]]] = {
-    "first write": ([], [write(0, 100)]),
-    "first write of several chunks": ([], [write(0, 3 * CHUNK + 5)]),
-    "append within a chunk": ([write(0, 100)], [write(100, 50), write(150, 50)]),
-    "append over chunks": ([write(0, 100)], [write(100, 2 * CHUNK), write(2 * CHUNK + 100, CHUNK)]),
-    "append to a later chunk": ([write(0, 2 * CHUNK + 100)], [write(2 * CHUNK + 100, 2 * CHUNK)]),
-    "append at an edge": ([write(0, 2 * CHUNK)], [write(2 * CHUNK, 10), write(2 * CHUNK + 10, 10)]),
-    "overwrite": ([write(0, 4 * CHUNK)], [write(CHUNK + 5, CHUNK)]),
-    "overwrite and grow": ([write(0, 3 * CHUNK + 7)], [write(CHUNK + 5, 4 * CHUNK)]),
-    "overwrite from the start and grow": ([write(0, CHUNK + 7)], [write(0, 3 * CHUNK + 9)]),
-    "cut inside a chunk": ([write(0, 4 * CHUNK)], [resize(2 * CHUNK + 100)]),
-    "cut at an edge": ([write(0, 4 * CHUNK + 9)], [resize(2 * CHUNK)]),
-    "cut the last chunk": ([write(0, 4 * CHUNK + 99)], [resize(4 * CHUNK + 9)]),
-    "cut to nothing": ([write(0, 2 * CHUNK + 5)], [resize(0)]),
-    "cut and append": ([write(0, 3 * CHUNK)], [resize(CHUNK + 10), write(CHUNK + 10, CHUNK)]),
-    "extend": ([write(0, 100)], [resize(3 * CHUNK + 5)]),
-    "extend from an edge": ([write(0, CHUNK)], [resize(3 * CHUNK + 5)]),
-    "write beyond the end": ([write(0, 100)], [write(3 * CHUNK + 5, 100)]),
-    "write into a hole": ([write(4 * CHUNK, 9)], [write(CHUNK + 5, 2 * CHUNK)]),
-    "cut in a hole": ([write(8 * CHUNK, 9)], [resize(3 * CHUNK + 7)]),
-    "extend a hole": (
-        [write(8 * CHUNK, 9), resize(3 * CHUNK + 7)],
-        [resize(3 * CHUNK + 99), resize(7 * CHUNK)],
-    ),
-    "cut, extend, write": (
-        [write(0, 2 * CHUNK + 5)],
-        [resize(9), resize(CHUNK + 9), write(CHUNK, 3 * CHUNK)],
-    ),
-}
-
-
 @pytest.fixture
 def volume(tmp_path: Path) -> OfflineVolume:
     """An empty volume."""
@@ -144,10 +87,13 @@ def run(volume: OfflineVolume, name: str, calls: list[Call]) -> tuple[bytes, lis
 
 
 def crashed(volume: OfflineVolume, path: bytes, raw: bytes) -> tuple[bytes, list[int]]:
-    """Open a file as a crash left it; return what can be read and the chunks that cannot."""
+    """Recover a file as a crash left it; return what can be read and the chunks that cannot."""
     Path(os.fsdecode(path)).write_bytes(raw)
     content, lost = bytearray(), []
-    with volume.core(was_clean=False) as core, opened(core, b"file", os.O_RDWR) as file:
+    found = volume.recover()
+    assert (found.checked, found.beyond_repair) == (1, 0)
+    assert volume.recover() == replace(found, repaired=0)
+    with volume.core() as core, opened(core, b"file", os.O_RDWR) as file:
         for offset in range(0, file.size, CHUNK):
             try:
                 content += file.read(offset, CHUNK)
@@ -155,9 +101,6 @@ def crashed(volume: OfflineVolume, path: bytes, raw: bytes) -> tuple[bytes, list
                 lost.append(offset // CHUNK)
                 content += bytes(min(CHUNK, file.size - offset))
         assert len(content) == file.size
-    # What the first opening made of it holds after a clean unmount.
-    with volume.core() as core, opened(core, b"file", os.O_RDONLY) as file:
-        assert file.size == len(content)
     return bytes(content), lost
 
 
@@ -285,23 +228,8 @@ def test_a_file_without_header_is_empty_after_a_crash_only(volume: OfflineVolume
     Path(os.fsdecode(path)).write_bytes(raw)
     with pytest.raises(CorruptFileError):
         volume.read_file(b"file")
-    with volume.core(was_clean=False, read_only=True) as core, opened(core, b"file", os.O_RDONLY) as file:
-        assert file.size == 0
-        assert core.volume.counters.repaired_files == 1
-    assert Path(os.fsdecode(path)).read_bytes() == raw
-    assert volume.read_file(b"file", was_clean=False) == b""
+    assert volume.recover().repaired == 1
     assert volume.read_file(b"file") == b""
-
-
-def test_a_read_only_mount_repairs_in_memory(volume: OfflineVolume) -> None:
-    """A read-only mount after a crash reads what authenticates and changes nothing on the store."""
-    path = volume.write_file(b"file", b"p" * 10_000)
-    os.truncate(path, 9000)
-    before = Path(os.fsdecode(path)).read_bytes()
-    with volume.core(was_clean=False, read_only=True) as core, opened(core, b"file", os.O_RDONLY) as file:
-        assert read_all(file) == b"p" * 2 * CHUNK
-        assert core.volume.counters.repaired_files == 1
-    assert Path(os.fsdecode(path)).read_bytes() == before
 
 
 def test_noise_is_refused_after_a_crash_too(volume: OfflineVolume) -> None:
@@ -310,5 +238,7 @@ def test_noise_is_refused_after_a_crash_too(volume: OfflineVolume) -> None:
     raw = Path(os.fsdecode(path)).read_bytes()
     for changed in (raw[:511], b"\1" + raw[1:], raw[:400] + b"\0" + raw[401:], os.urandom(600)):
         Path(os.fsdecode(path)).write_bytes(changed)
+        assert volume.recover().beyond_repair == 1
+        assert Path(os.fsdecode(path)).read_bytes() == changed
         with pytest.raises(CorruptFileError):
-            volume.read_file(b"file", was_clean=False)
+            volume.read_file(b"file")

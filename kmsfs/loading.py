@@ -1,0 +1,59 @@
+"""Owns making a ChunkFile of a backing file: keys drawn for a new one, the header of an existing one opened.
+
+Knows neither names nor who has the file open, and does not judge its length.
+"""
+
+import os
+
+from kmsfs import header
+from kmsfs.bucketkeys import Keyring
+from kmsfs.chunkfile import ChunkFile, Scratch
+from kmsfs.errors import CorruptFileError, CorruptHeaderError
+from kmsfs.header import FileKeys, SealedBlock
+from kmsfs.volume import VolumeDescription
+
+
+class Loader:
+    """Makes the ChunkFiles of one volume; all of them share its buffers.
+
+    Args:
+        description: of the volume, verified.
+        keyring: its bucket keys.
+    """
+
+    def __init__(self, description: VolumeDescription, keyring: Keyring) -> None:
+        self._volume_id = description.volume_id
+        self._chunk_shift = description.parameters.chunk_shift
+        self._keyring = keyring
+        self._scratch = Scratch()
+
+    def create(self, fd: int, inode: int) -> ChunkFile:
+        """Return the empty file that a backing file is to become; its header is written with its first chunk.
+
+        Raises:
+            KeyUnavailableError: there is no bucket key for new files.
+        """
+        keys = header.create(self._volume_id, self._chunk_shift, self._keyring.current())
+        return ChunkFile(fd, inode, keys, SealedBlock(0), self._scratch, on_disk=False)
+
+    def load(self, fd: int, inode: int) -> ChunkFile:
+        """Return the file that a backing file is by its header, whatever its length.
+
+        Raises:
+            CorruptFileError: its header is not that of a file of this volume.
+            KeyUnavailableError: its bucket key cannot be had.
+        """
+        raw = os.pread(fd, header.HEADER_PEEK_SIZE, 0)
+        try:
+            keys = self._unlock(raw)
+            session = header.read_session(keys, raw)
+            block = header.unseal(keys, raw, session)
+        except CorruptHeaderError as error:
+            raise CorruptFileError(inode, None, f"header: {error}") from error
+        return ChunkFile(fd, inode, keys, block, self._scratch, session, on_disk=True)
+
+    def _unlock(self, raw: bytes) -> FileKeys:
+        clear = header.parse(raw)
+        if clear.chunk_shift != self._chunk_shift:
+            raise CorruptHeaderError(f"chunk_shift {clear.chunk_shift} is not the volume's")
+        return header.unlock(clear, self._volume_id, self._keyring.get(clear.bucket_key_id))
