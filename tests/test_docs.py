@@ -23,8 +23,8 @@ from agent.operations import aliases, creation, policies
 from agent.operations.table import HANDLERS
 from agent.places import system_places
 from kmsfs import directories, inodes, names, options, records
-from kmsfs.cli import commands as kmsfs_commands
-from kmsfs.cli.exits import MEANINGS
+from kmsfs.cli import kmsfs as kmsfs_group
+from kmsfs.cli.codes import MEANINGS
 from pages import (
     DOCS,
     ROOT,
@@ -45,7 +45,6 @@ MAN = DOCS / "man"
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 MAN_PAGES = sorted(MAN.iterdir())
-KMSFS_PAGES = {name: MAN / f"kmsfs-{name}.1" for name in kmsfs_commands.commands}
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -81,7 +80,8 @@ def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Co
 
 
 AGENT_COMMANDS = dict(leaves(kms_agent))
-KMSFS_COMMANDS = dict(leaves(kmsfs_commands))
+KMSFS_COMMANDS = dict(leaves(kmsfs_group))
+KMSFS_PAGES = {name: MAN / f"kmsfs-{name}.1" for name in KMSFS_COMMANDS}
 
 
 def agent_sections() -> dict[str, str]:
