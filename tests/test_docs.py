@@ -131,6 +131,7 @@ def test_kmsfs_pages_are_those_of_the_commands() -> None:
     """No page describes a command that is not there, and kmsfs(1) names each one."""
     assert sorted(MAN.glob("kmsfs-*.1")) == sorted(KMSFS_PAGES.values())
     assert items(section(MAN / "kmsfs.1", "COMMANDS")).keys() == set(KMSFS_COMMANDS)
+    assert listed_flags(section(MAN / "kmsfs.1", "OPTIONS")) == options_of(kmsfs_group) | {"-h", "--help"}
 
 
 def test_agent_page_has_every_command() -> None:
