@@ -9,7 +9,7 @@ import hashlib
 import os
 import random
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 CHUNK_BYTES = 4096
@@ -35,6 +35,9 @@ ODD_NAMES = (
     "\N{GRINNING FACE}".encode() * 63,
 )
 """Names that are legal in POSIX and easily mishandled: arbitrary bytes, every length that is an edge."""
+
+FREE_NAMES = tuple(name for name in ODD_NAMES if not name.startswith(b".kmsfs"))
+"""Those that may be given on a volume with plain names too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ def snapshot(top: os.PathLike[str]) -> Snapshot:
     }
 
 
+def without_links(tree: Snapshot) -> Snapshot:
+    """Leave out which names are one file."""
+    return {name: replace(entry, linked_with=b"") for name, entry in tree.items()}
+
+
 def differences(found: Snapshot, expected: Snapshot) -> list[str]:
     """Say where two trees differ, name by name and field by field; empty if nowhere."""
     lines = [f"missing: {name!r}" for name in sorted(expected.keys() - found.keys())]
@@ -119,13 +127,18 @@ def _entry(
     )
 
 
+def digest(content: bytes) -> bytes:
+    """Return what stands for a file's content in a snapshot."""
+    return hashlib.sha256(content).digest()
+
+
 def _content(path: bytes, mode: int) -> bytes:
     if stat.S_ISLNK(mode):
         return os.readlink(path)
     if not stat.S_ISREG(mode):
         return b""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        return digest(file.read())
 
 
 def _user_xattrs(path: bytes, mode: int) -> tuple[tuple[str, bytes], ...]:
@@ -136,26 +149,26 @@ def _user_xattrs(path: bytes, mode: int) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, os.getxattr(path, name)) for name in names)
 
 
-def make_odd_tree(top: os.PathLike[str], file_count: int) -> None:
+def make_odd_tree(top: os.PathLike[str], file_count: int, names: Sequence[bytes] = ODD_NAMES) -> None:
     """Fill the existing directory `top` with `file_count` files and everything else a directory may hold.
 
     The tree is the same each time. Whatever only root may make is there only for root.
     """
     root = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _make_at(root, file_count)
+        _make_at(root, file_count, names)
     finally:
         os.close(root)
 
 
-def _make_at(root: int, file_count: int) -> None:
+def _make_at(root: int, file_count: int, names: Sequence[bytes]) -> None:
     chance = random.Random(20)  # noqa: S311 - the same tree each time
-    directories = _make_directories(root, chance)
+    directories = _make_directories(root, chance, names)
     os.mkdir(b"named oddly", 0o755, dir_fd=root)
     files: list[bytes] = []
     for number in range(file_count):
-        parent = b"named oddly" if number < len(ODD_NAMES) else chance.choice(directories)
-        odd = ODD_NAMES[number] if number < len(ODD_NAMES) else b"file %d " % number + _noise(chance)
+        parent = b"named oddly" if number < len(names) else chance.choice(directories)
+        odd = names[number] if number < len(names) else b"file %d " % number + _noise(chance)
         path = os.path.join(parent, odd)
         _make_file(root, path, chance)
         files.append(path)
@@ -172,12 +185,12 @@ def _make_at(root: int, file_count: int) -> None:
         os.utime(path, ns=(10**9, (number - 5) * 10**15 + 123_456_789), dir_fd=root)
 
 
-def _make_directories(root: int, chance: random.Random) -> list[bytes]:
+def _make_directories(root: int, chance: random.Random, names: Sequence[bytes]) -> list[bytes]:
     """Make nested directories, special mode bits among them."""
     paths: list[bytes] = []
     for number in range(60):
         parent = chance.choice(paths[-20:]) + b"/" if paths and number % 4 else b""
-        path = parent + (ODD_NAMES[number] if number < len(ODD_NAMES) else b"directory %d" % number)
+        path = parent + (names[number] if number < len(names) else b"directory %d" % number)
         os.mkdir(path, 0o700, dir_fd=root)
         os.chmod(path, chance.choice([0o755, 0o700, 0o1777, 0o2750]), dir_fd=root)
         paths.append(path)
