@@ -1,0 +1,50 @@
+"""The filesystem benchmark runs to its end and prints a table that can go into the documentation as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent.parent / "bench" / "fs.py"
+
+
+def test_prints_medians_and_ratios(tmp_path: Path) -> None:
+    """One quick round on the bare directory names every measurement of its stages, machine and commit."""
+    options = [
+        "--rounds",
+        "1",
+        "--systems",
+        "plain,plain",
+        "--stages",
+        "tree,memory",
+        "--backing",
+        str(tmp_path),
+    ]
+    result = subprocess.run(
+        [sys.executable, str(PROGRAM), *options], check=True, capture_output=True, text=True, timeout=120
+    )
+    header, _, *rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    assert header == "|  | unit | backing | backing again | backing / backing again |"
+    names = [row.split("|")[1].strip() for row in rows]
+    assert names == [
+        "untar, 1,700 files",
+        "du, cold",
+        "grep -r, cold",
+        "grep -r, warm",
+        "rm -rf",
+        "memory, idle",
+        "memory, after 2,000 files",
+    ]
+    assert "Machine: " in result.stdout
+    assert "Commit: " in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_stage_is_refused() -> None:
+    """A stage that does not exist is named, with those that do."""
+    result = subprocess.run(
+        [sys.executable, str(PROGRAM), "--stages", "nonsense"], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "no such stage: nonsense; there are sequential, random" in result.stderr
