@@ -1,46 +1,16 @@
-"""What the mount wrote, the second reader reads from the backing directory alone, knowing only the format.
-
-The test is its keeper of keys: it asks the agent to decrypt the key blobs of the volume description.
-"""
+"""What the mount wrote, the second reader reads from the backing directory alone, knowing only the format."""
 
 from __future__ import annotations
 
-import base64
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 import mounts
 import trees
-from agent.api.operations import DECRYPT
-from agent.api.shapes.cryptographic import DecryptRequest
-from agent.client import AgentClient
-from decoder import Entry, Keys, decode
-
-
-def keys_of(volume: mounts.Volume) -> Keys:
-    """Return the keys of a volume, decrypted by its agent."""
-    path = volume.backing / ".kmsfs-volume" / "volume.yaml"
-    description: dict[str, Any] = yaml.safe_load(path.read_text())
-    context = {"kmsfs:volume": description["volume_id"]}
-    with AgentClient(volume.agent_url) as client:
-
-        def decrypt(blob: str, context: dict[str, str]) -> bytes:
-            request = DecryptRequest(ciphertext_blob=base64.b64decode(blob), encryption_context=context)
-            plaintext = client.call(DECRYPT, request).plaintext
-            assert plaintext is not None
-            return plaintext
-
-        bucket_keys = {
-            bytes.fromhex(entry["id"]): decrypt(
-                entry["blob"], {**context, "kmsfs:policy": str(entry["policy"])}
-            )
-            for entry in description["bucket_keys"]
-        }
-        return Keys(decrypt(description["volume_key_blob"], context), bucket_keys)
+from decoder import Entry, decode
+from decoding import volume_keys
 
 
 def as_snapshot(entry: Entry) -> trees.Entry:
@@ -69,6 +39,8 @@ def test_reads_what_the_mount_wrote(place: Path, agent_url: str, init_options: l
         shown = trees.without_links(trees.snapshot(volume.path))
         volume.unmount()
         read = {
-            entry.path: as_snapshot(entry) for entry in decode(volume.backing, keys_of(volume)) if entry.path
+            entry.path: as_snapshot(entry)
+            for entry in decode(volume.backing, volume_keys(volume.backing, volume.agent_url))
+            if entry.path
         }
     assert trees.differences(read, shown) == []
