@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import kmsfs.recovery
 import trees
+from agent.api.operations import CREATE_KEY, ROTATE_KEY_ON_DEMAND
+from agent.api.shapes.keys import CreateKeyRequest
+from agent.api.shapes.rotation import RotateKeyOnDemandRequest
 from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.locking import VolumeLockedError
 from kmsfs.mkfs import VolumePlan, make_volume
@@ -86,6 +90,34 @@ def test_crash_is_remembered_until_the_next_mount(volume: Path, running_agent: R
             assert not opened.was_clean
         with open_volume(str(volume), client) as opened:
             assert opened.was_clean
+
+
+def test_recovery_cut_short_is_done_again(
+    short_directory: Path, running_agent: RunningAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until recovery is through, a volume is in use since the mount that crashed, new bucket key or not."""
+    volume = short_directory / "ciphertext"
+    with running_agent.client() as client:
+        key = client.call(CREATE_KEY, CreateKeyRequest()).key_metadata
+        make_volume(str(volume), client, VolumePlan(key_id=key.key_id))
+        with pytest.raises(ZeroDivisionError), open_volume(str(volume), client):
+            raise ZeroDivisionError
+        crashed = stored(volume)
+        client.call(ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key.key_id))
+        with monkeypatch.context() as patched:
+            patched.setattr(kmsfs.recovery, "recover", _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                open_volume(str(volume), client).__enter__()
+        interrupted = stored(volume)
+        assert interrupted.in_use_since == crashed.in_use_since
+        assert len(interrupted.bucket_keys) == len(crashed.bucket_keys) + 1
+        with open_volume(str(volume), client) as opened:
+            assert not opened.was_clean
+        assert stored(volume) == replace(interrupted, in_use_since=None)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nobody_else_can_call_it_unclean(volume: Path, running_agent: RunningAgent) -> None:
