@@ -8,8 +8,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import stat_result
+from typing import NamedTuple
 
 from kmsfs import backing
 from kmsfs.directories import Directories
@@ -20,8 +20,7 @@ from kmsfs.geometry import Geometry
 from kmsfs.inodes import Inodes, Node
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """What setattr changes; None leaves a value as it is.
 
     Attributes:
@@ -71,18 +70,17 @@ class Attributes:
         if changes.size is not None:
             self.truncate(node, changes.size)
         file = self._files.get(node.inode)
-        if file is not None:
-            # A header written later would change the times that are set now.
+        if changes.uid is not None or changes.gid is not None or changes.mode is not None:
+            with self._reference(node, file) as fd:
+                self._set_owner_and_mode(fd, changes)
+        if changes.atime_ns is not None or changes.mtime_ns is not None:
+            if file is not None:
+                file.set_times(changes.atime_ns, changes.mtime_ns)
+            else:
+                self._set_times(node, changes)
+        elif file is not None:
             file.settle()
-        with self._reference(node, file) as fd:
-            if changes.uid is not None or changes.gid is not None:
-                uid = -1 if changes.uid is None else changes.uid
-                backing.chown(fd, uid, -1 if changes.gid is None else changes.gid)
-            if changes.mode is not None:
-                backing.chmod(fd, stat.S_IMODE(changes.mode))
-            if changes.atime_ns is not None or changes.mtime_ns is not None:
-                self._set_times(node, fd, changes)
-            status = os.fstat(fd)
+        status = self._status(node)
         return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
 
     def open_file(self, node: Node, *, writable: bool) -> File:
@@ -179,13 +177,25 @@ class Attributes:
         finally:
             os.close(fd)
 
-    def _set_times(self, node: Node, fd: int, changes: Changes) -> None:
-        status = os.fstat(fd)
+    def _set_owner_and_mode(self, fd: int, changes: Changes) -> None:
+        if changes.uid is not None or changes.gid is not None:
+            uid = -1 if changes.uid is None else changes.uid
+            backing.chown(fd, uid, -1 if changes.gid is None else changes.gid)
+        if changes.mode is not None:
+            backing.chmod(fd, stat.S_IMODE(changes.mode))
+
+    def _set_times(self, node: Node, changes: Changes) -> None:
+        """Set the times of what is not an open file."""
+        status = self._status(node)
         times = (
             status.st_atime_ns if changes.atime_ns is None else changes.atime_ns,
             status.st_mtime_ns if changes.mtime_ns is None else changes.mtime_ns,
         )
-        if stat.S_ISLNK(status.st_mode) and node.fd < 0 and node.parent is not None:
-            backing.utimens(self._directories.dirfd(node.parent), node.stored, times)
+        if node.fd >= 0:
+            # Without a name and closed, it is about to go; nobody can look at its times.
+            if status.st_nlink:
+                backing.utimens_fd(node.fd, times)
+        elif node.parent is None:
+            backing.utimens_fd(self._directories.dirfd(self._inodes.root), times)
         else:
-            backing.utimens_fd(fd, times)
+            backing.utimens(self._directories.dirfd(node.parent), node.stored, times)

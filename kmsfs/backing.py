@@ -201,6 +201,11 @@ def utimens(dirfd: int, name: bytes, times_ns: tuple[int, int]) -> None:
     os.utime(name, ns=times_ns, dir_fd=dirfd, follow_symlinks=False)
 
 
+def futimens(fd: int, times_ns: tuple[int, int]) -> None:
+    """Set atime and mtime in nanoseconds of an open file."""
+    os.utime(fd, ns=times_ns)
+
+
 def utimens_fd(fd: int, times_ns: tuple[int, int]) -> None:
     """Set atime and mtime in nanoseconds through a descriptor, O_PATH ones of no symlink included."""
     os.utime(f"/proc/self/fd/{fd}", ns=times_ns)

@@ -111,8 +111,20 @@ class File:
         if self._times_ns is not None:
             # A file of somebody else's may be written to, but has its times from the store alone.
             with suppress(PermissionError):
-                backing.utimens_fd(self.chunks.fd, self._times_ns)
+                backing.futimens(self.chunks.fd, self._times_ns)
             self._times_ns = None
+
+    def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
+        """Set the times, in nanoseconds since the epoch; None keeps what the kernel has last been told."""
+        self.chunks.settle()
+        if self._times_ns is None:
+            status = os.fstat(self.chunks.fd)
+            times = status.st_atime_ns, status.st_mtime_ns
+        else:
+            times = self._times_ns
+        wanted = (times[0] if atime_ns is None else atime_ns, times[1] if mtime_ns is None else mtime_ns)
+        backing.futimens(self.chunks.fd, wanted)
+        self._times_ns = None
 
     def close(self) -> None:
         """Settle and close."""
