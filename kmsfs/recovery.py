@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -146,7 +147,7 @@ class _Recovery:
             size = authenticated_size(chunks, status.st_size, self._pulse)
             _make_writable(fd)
             chunks.repair(size)
-            backing.utimens_fd(fd, (status.st_atime_ns, status.st_mtime_ns))
+            _put_times_back(fd, status)
             _LOG.info("inode %d is repaired: %d bytes were sealed, %d kept", status.st_ino, sealed, size)
             return True
         finally:
@@ -157,7 +158,7 @@ class _Recovery:
         _make_writable(fd)
         backing.truncate(fd, 0)
         self._loader.create(fd, status.st_ino).settle()
-        backing.utimens_fd(fd, (status.st_atime_ns, status.st_mtime_ns))
+        _put_times_back(fd, status)
         _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
 
 
@@ -200,6 +201,12 @@ def _open(found: Found) -> int:
             return backing.reopen_regular(path_fd, writable=False)
     finally:
         os.close(path_fd)
+
+
+def _put_times_back(fd: int, status: os.stat_result) -> None:
+    """Let a file be as old as what is in it; what is somebody else's gets its times from the store."""
+    with suppress(PermissionError):
+        backing.utimens_fd(fd, (status.st_atime_ns, status.st_mtime_ns))
 
 
 def _make_writable(fd: int) -> None:
