@@ -114,6 +114,7 @@ def user_of(agent: RunningAgent) -> dict[str, str]:
 
 
 def _mounts_below(directory: Path) -> list[str]:
-    with open("/proc/self/mounts", encoding="utf-8") as table:
+    # Other mounts on the machine may be at paths in any bytes.
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
         points = [line.split(" ")[1] for line in table]
     return [point for point in points if point.startswith(f"{directory}/")]
