@@ -29,7 +29,8 @@ RENAME_FLAGS = {"": 0, "RENAME_NOREPLACE": 1, "RENAME_EXCHANGE": 2}
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(b"/".join)
+paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(b"/".join) | st.integers(0, 99)
+"""A path, there or not; or the number of one that is there, so that most operations have something to do."""
 offsets = st.one_of(st.integers(0, 20_000), st.sampled_from([0, 4095, 4096, 4097, 8192, 12_288]))
 lengths = st.one_of(st.integers(0, 10_000), st.sampled_from([0, 1, 4096, 8192]))
 modes = st.sampled_from([0o700, 0o755, 0o777, 0o1777, 0o2755, 0o4711])
@@ -99,7 +100,8 @@ class TreeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.name = f"example-{random.getrandbits(64):x}"
+        # Not from `random`, which Hypothesis makes repeat itself.
+        self.name = os.urandom(8).hex()
         self.held: list[tuple[int, int]] = []
         for top in self.tops():
             os.mkdir(top)
@@ -113,67 +115,77 @@ class TreeMachine(RuleBasedStateMachine):
         ours, model = self.tops()
         assert outcome(lambda: action(ours)) == outcome(lambda: action(model))
 
-    def on(self, path: bytes, action: Callable[[bytes], object]) -> None:
+    def resolve(self, path: bytes | int) -> bytes:
+        """Return the path, or the one that a number stands for."""
+        if isinstance(path, bytes):
+            return path
+        there = [name for name, _ in trees.walk(self.tops()[1])] or [NAMES[0]]
+        return there[path % len(there)]
+
+    def on(self, path: bytes | int, action: Callable[[bytes], object]) -> None:
         """Do the same to one path in both trees."""
-        self.both(lambda top: action(top + b"/" + path))
+        found = self.resolve(path)
+        self.both(lambda top: action(top + b"/" + found))
 
     @rule(path=paths, mode=modes)
-    def mkdir(self, path: bytes, mode: int) -> None:
+    def mkdir(self, path: bytes | int, mode: int) -> None:
         self.on(path, lambda full: os.mkdir(full, mode))
 
     @rule(path=paths)
-    def rmdir(self, path: bytes) -> None:
+    def rmdir(self, path: bytes | int) -> None:
         self.on(path, os.rmdir)
 
     @rule(path=paths, offset=offsets, length=lengths, seed=st.integers(0, 99), exclusive=st.booleans())
-    def create(self, path: bytes, offset: int, length: int, seed: int, *, exclusive: bool) -> None:
+    def create(self, path: bytes | int, offset: int, length: int, seed: int, *, exclusive: bool) -> None:
         flags = os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
         self.on(path, lambda full: open_write(full, offset, noise(length, seed), flags))
 
     @rule(path=paths, offset=offsets, length=lengths, seed=st.integers(0, 99), append=st.booleans())
-    def write(self, path: bytes, offset: int, length: int, seed: int, *, append: bool) -> None:
+    def write(self, path: bytes | int, offset: int, length: int, seed: int, *, append: bool) -> None:
         flags = os.O_APPEND if append else 0
         self.on(path, lambda full: open_write(full, offset, noise(length, seed), flags))
 
     @rule(path=paths, offset=offsets, length=lengths)
-    def read(self, path: bytes, offset: int, length: int) -> None:
+    def read(self, path: bytes | int, offset: int, length: int) -> None:
         self.on(path, lambda full: open_read(full, offset, length))
 
     @rule(path=paths, size=offsets)
-    def truncate(self, path: bytes, size: int) -> None:
+    def truncate(self, path: bytes | int, size: int) -> None:
         self.on(path, lambda full: os.truncate(full, size))
 
     @rule(path=paths)
-    def unlink(self, path: bytes) -> None:
+    def unlink(self, path: bytes | int) -> None:
         self.on(path, os.unlink)
 
     @rule(old=paths, new=paths, flag=st.sampled_from(sorted(RENAME_FLAGS)))
-    def rename(self, old: bytes, new: bytes, flag: str) -> None:
-        flags = RENAME_FLAGS[flag]
-        self.both(lambda top: renameat2(top + b"/" + old, top + b"/" + new, flags))
+    def rename(self, old: bytes | int, new: bytes | int, flag: str) -> None:
+        flags, source, target = RENAME_FLAGS[flag], self.resolve(old), self.resolve(new)
+        self.both(lambda top: renameat2(top + b"/" + source, top + b"/" + target, flags))
 
     @rule(old=paths, new=paths)
-    def link(self, old: bytes, new: bytes) -> None:
-        self.both(lambda top: os.link(top + b"/" + old, top + b"/" + new, follow_symlinks=False))
+    def link(self, old: bytes | int, new: bytes | int) -> None:
+        source, target = self.resolve(old), self.resolve(new)
+        self.both(lambda top: os.link(top + b"/" + source, top + b"/" + target, follow_symlinks=False))
 
     @rule(text=paths, path=paths)
-    def symlink(self, text: bytes, path: bytes) -> None:
-        self.on(path, lambda full: os.symlink(text, full))
+    def symlink(self, text: bytes | int, path: bytes | int) -> None:
+        target = self.resolve(text)
+        self.on(path, lambda full: os.symlink(target, full))
 
     @rule(path=paths)
-    def readlink(self, path: bytes) -> None:
+    def readlink(self, path: bytes | int) -> None:
         self.on(path, os.readlink)
 
     @rule(path=paths)
-    def mkfifo(self, path: bytes) -> None:
+    def mkfifo(self, path: bytes | int) -> None:
         self.on(path, lambda full: os.mkfifo(full, 0o600))
 
     @rule(path=paths, mode=modes)
-    def chmod(self, path: bytes, mode: int) -> None:
+    def chmod(self, path: bytes | int, mode: int) -> None:
         self.on(path, lambda full: os.chmod(full, mode))
 
     @rule(path=paths, nanoseconds=st.integers(0, 2**60))
-    def utime(self, path: bytes, nanoseconds: int) -> None:
+    def utime(self, path: bytes | int, nanoseconds: int) -> None:
         def set_and_get(full: bytes) -> int:
             os.utime(full, ns=(0, nanoseconds))
             return os.stat(full).st_mtime_ns
@@ -181,31 +193,32 @@ class TreeMachine(RuleBasedStateMachine):
         self.on(path, set_and_get)
 
     @rule(path=paths, follow=st.booleans())
-    def stat(self, path: bytes, *, follow: bool) -> None:
+    def stat(self, path: bytes | int, *, follow: bool) -> None:
         self.on(path, lambda full: status(full, follow=follow))
 
     @rule(path=paths)
-    def list_names(self, path: bytes) -> None:
+    def list_names(self, path: bytes | int) -> None:
         self.on(path, lambda full: sorted(os.listdir(full)))
 
     @precondition(lambda self: self.has_xattrs)
     @rule(path=paths, name=st.sampled_from(["user.a", "user.b"]), value=st.binary(max_size=100))
-    def setxattr(self, path: bytes, name: str, value: bytes) -> None:
+    def setxattr(self, path: bytes | int, name: str, value: bytes) -> None:
         self.on(path, lambda full: os.setxattr(full, name, value))
 
     @precondition(lambda self: self.has_xattrs)
     @rule(path=paths, name=st.sampled_from(["user.a", "user.b"]))
-    def removexattr(self, path: bytes, name: str) -> None:
+    def removexattr(self, path: bytes | int, name: str) -> None:
         self.on(path, lambda full: os.removexattr(full, name))
 
     @precondition(lambda self: self.has_xattrs)
     @rule(path=paths)
-    def listxattr(self, path: bytes) -> None:
+    def listxattr(self, path: bytes | int) -> None:
         self.on(path, lambda full: sorted(name for name in os.listxattr(full) if name.startswith("user.")))
 
     @rule(path=paths, flags=st.sampled_from([os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDWR | os.O_APPEND]))
-    def hold(self, path: bytes, flags: int) -> None:
-        ours, model = (self.open_for_good(top + b"/" + path, flags) for top in self.tops())
+    def hold(self, path: bytes | int, flags: int) -> None:
+        found = self.resolve(path)
+        ours, model = (self.open_for_good(top + b"/" + found, flags) for top in self.tops())
         assert (ours < 0 and ours == model) or min(ours, model) >= 0
         if ours >= 0:
             self.held.append((ours, model))
@@ -269,9 +282,11 @@ class TreeMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Compare once more, and remove both trees."""
         self.drop_held()
-        self.compare()
-        for top in self.tops():
-            shutil.rmtree(top)
+        try:
+            self.compare()
+        finally:
+            for top in self.tops():
+                shutil.rmtree(top)
 
 
 @pytest.fixture
@@ -293,8 +308,8 @@ def test_tree_behaves_as_on_tmpfs(volume: Volume, model_top: Path) -> None:
     run_state_machine_as_test(
         type("BoundTreeMachine", (TreeMachine,), bindings),
         settings=settings(
-            max_examples=25,
-            stateful_step_count=60,
+            max_examples=20,
+            stateful_step_count=80,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
