@@ -180,8 +180,8 @@ class Kmsfs:
 
     @property
     def ready_line(self) -> bytes:
-        """See `System`."""
-        return b""
+        """See `System`; its log says so, once it has told the kernel how far to read ahead."""
+        return b" mounted "
 
 
 def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
@@ -243,7 +243,7 @@ class Volume:
             return
         environment = {**os.environ, **self._system.environment()}
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(command, env=environment, stdout=output)
+            self._process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         wait_until(self._process, self._is_ready)
 
     def _is_ready(self) -> bool:

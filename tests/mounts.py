@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,17 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.005)
+
+
+def is_told(ready: socket.socket) -> bool:
+    """Say whether the program has sent the word that it is ready: sd_notify(3).
+
+    The mount is there earlier, but the program still looks at it itself, and so it cannot be unmounted yet.
+    """
+    try:
+        return ready.recv(4096).startswith(b"READY=1")
+    except BlockingIOError:
+        return False
 
 
 class MountFailedError(Exception):
@@ -90,12 +102,20 @@ class Volume:
         options = [word for option in self.mount_options for word in ("-o", option)]
         command = ["setpriv", "--pdeathsig", "TERM", program("kmsfs"), "mount", "-f", *options]
         command += [str(self.backing), str(self.path)]
-        with self.log_path.open("wb") as log:
+        address = self.log_path.with_name("notify")
+        address.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log_path.open("wb") as log:
+            ready.bind(str(address))
+            ready.settimeout(0)
             process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command,
+                env=self.environment | {"NOTIFY_SOCKET": str(address)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
-        self.process = process
-        wait_until(lambda: process.poll() is not None or self.path.is_mount(), "the mount")
+            self.process = process
+            wait_until(lambda: process.poll() is not None or is_told(ready), "the mount")
         if process.poll() is not None:
             self.process = None
             raise MountFailedError(process.returncode, self.log_path.read_text())
