@@ -71,7 +71,8 @@ def detach(mountpoint: str, *, lazy: bool) -> None:
         MountBusyError: programs use it, and `lazy` is not set.
         UnmountRefusedError: the system refuses for another reason.
     """
-    program = ["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]
+    # -c: the path is canonical, and looking at it once more would wait for a mount that hangs.
+    program = ["umount", "-c"] if os.geteuid() == 0 else ["fusermount3", "-u"]
     flags = {True: ["-l" if os.geteuid() == 0 else "-z"], False: []}[lazy]
     try:
         result = subprocess.run(  # noqa: S603 - a fixed program, and the path is one argument after "--"

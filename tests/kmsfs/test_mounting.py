@@ -47,6 +47,24 @@ def test_unmounting_returns_when_all_is_done(volume: Place) -> None:
     assert (status["state"], status["volume"]["condition"]) == ("not mounted", "clean")
 
 
+def test_unmounting_waits_for_the_process(volume: Place) -> None:
+    """While the filesystem process still has something to write, unmounting does not return."""
+    volume.mount()
+    volume.signal(signal.SIGSTOP)
+    unmounting = subprocess.Popen(
+        [sys.executable, "-P", "-m", "kmsfs", "umount", volume.mountpoint], env=volume.environ
+    )
+    with unmounting:
+        try:
+            _wait_for_no_mount(volume.mountpoint)
+            with pytest.raises(subprocess.TimeoutExpired):
+                unmounting.wait(1)
+        finally:
+            volume.signal(signal.SIGCONT)
+        assert unmounting.wait(PATIENCE_SECONDS) == 0
+    assert volume.status(volume.ciphertext)["volume"]["condition"] == "clean"
+
+
 def test_mount_is_that_of_a_local_filesystem(volume: Place) -> None:
     """Root's mount shows its source and type, lets others in, and honours devices and set-user-ID bits."""
     volume.mount()
@@ -373,6 +391,6 @@ def _wait_for_no_mount(mountpoint: Path) -> None:
     with open("/proc/self/mounts", "rb") as table:
         while mountinfo.mounted_at(str(mountpoint)) is not None:
             # The kernel announces every change of the table as an exceptional condition (proc_pid_mounts(5)).
-            select.select([], [], [table], PATIENCE_SECONDS)
+            assert any(select.select([], [], [table], PATIENCE_SECONDS)), "still mounted"
             table.seek(0)
             table.read()
