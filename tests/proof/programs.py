@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,17 +17,24 @@ def run(
     environment: Mapping[str, str] | None = None,
     seconds: float = PROGRAM_SECONDS,
 ) -> str:
-    """Run a program to its end and return its output; on failure the test shows what it printed."""
-    result = subprocess.run(
+    """Run a program to its end and return its output; on failure the test shows what it printed.
+
+    A program that takes too long is ended with all that it started.
+    """
+    with subprocess.Popen(
         [str(word) for word in command],
-        check=False,
         cwd=directory,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=seconds,
-    )
-    output = result.stdout.decode(errors="backslashreplace")
-    assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{output}"
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    output = printed.decode(errors="backslashreplace")
+    assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{output}"
     return output

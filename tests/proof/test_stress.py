@@ -1,7 +1,7 @@
 """stress-ng's filesystem stressors, two processes of each, with their own verification switched on.
 
-The list is every filesystem stressor that passes on tmpfs and works below --temp-path; not getdent, for one,
-which walks the whole machine.
+The list is every filesystem stressor that passes on tmpfs and works below --temp-path; not getdent and io,
+which walk and sync the whole machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from programs import run
 STRESSORS = """
     access aio aiol chdir chmod chown copy-file dentry dir dirdeep dirmany dup fallocate fanotify
     fcntl fiemap file-ioctl filename flock fpunch fsize fstat handle hdd inode-flags inotify
-    io iomix lease link locka lockf lockofd mknod mmap msync open readahead rename revio seek
+    iomix lease link locka lockf lockofd mknod mmap msync open readahead rename revio seek
     sendfile splice symlink sync-file touch utime xattr
 """
 NEED_ROOT = {"chown", "fanotify", "handle"}
