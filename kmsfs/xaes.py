@@ -9,16 +9,14 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.cmac import CMAC
 
 SALT_SIZE: Final = 12
 NONCE_SIZE: Final = 12
 TAG_SIZE: Final = 16
 KEY_SIZE: Final = 32
-
-_BLOCK: Final = 16
-_MASK: Final = (1 << 128) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,13 @@ class Session:
 def derive(key: bytes, salt: bytes) -> AESGCM:
     """Return AES-256-GCM under the key that XAES-256-GCM derives from `key` (32 bytes) and `salt` (12 bytes).
 
-    The derivation is CMAC (SP 800-108 counter mode) over single blocks: E(key, block XOR 2·E(key, 0)).
+    The derivation is CMAC in counter mode (SP 800-108r1) with the label "X" and the salt as context.
     """
-    encrypt = Cipher(algorithms.AES256(key), modes.ECB()).encryptor().update  # noqa: S305 - the block cipher itself
-    double = int.from_bytes(encrypt(bytes(_BLOCK)), "big") << 1
-    subkey = (double & _MASK) ^ (0x87 if double >> 128 else 0)
-    both = (subkey << 128) | subkey
-    blocks = int.from_bytes(b"\x00\x01X\x00" + salt + b"\x00\x02X\x00" + salt, "big") ^ both
-    return AESGCM(encrypt(blocks.to_bytes(2 * _BLOCK, "big")))
+    cipher = algorithms.AES256(key)
+    first, second = CMAC(cipher), CMAC(cipher)
+    first.update(b"\x00\x01X\x00" + salt)
+    second.update(b"\x00\x02X\x00" + salt)
+    return AESGCM(first.finalize() + second.finalize())
 
 
 def new_session(key: bytes) -> Session:
