@@ -5,9 +5,11 @@ the same way. Left alone, it makes four syscalls and two passes of the scheduler
 next request is first waited for on the descriptor itself, for up to a millisecond.
 """
 
+import logging
 import select
+from collections.abc import Awaitable, Generator
 from types import SimpleNamespace, TracebackType
-from typing import Final
+from typing import Final, cast
 
 import pyfuse3
 import trio
@@ -15,6 +17,7 @@ import trio
 from kmsfs.operations import Operations
 from kmsfs.waiting import Waiting
 
+_LOG: Final = logging.getLogger(__name__)
 _POLL_MILLISECONDS: Final = 1
 # Signals, timers and other tasks get their turn at least this often.
 _REQUESTS_PER_TURN: Final = 64
@@ -37,9 +40,23 @@ async def serve(operations: Operations, mountpoint: str, options: set[str]) -> N
     pyfuse3.init(operations, mountpoint, options)
     try:
         await pyfuse3.main(_MIN_TASKS, _MAX_TASKS)
+    except* ConnectionAbortedError:
+        # Unmounted (or aborted) with requests on their way: the kernel takes those back and says so.
+        _LOG.info("the kernel ended the mount with requests outstanding")
     finally:
         operations.close()
         pyfuse3.close(unmount=True)
+
+
+class _Done:
+    """An awaitable that has nothing to wait for: cheaper than a coroutine that returns at once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        # Any iterator will do where nothing is sent into it.
+        return cast("Generator[None, None, None]", iter(()))
+
+
+_DONE: Final = _Done()
 
 
 class _Turn:
@@ -49,17 +66,24 @@ class _Turn:
         self._held = False
         self._lot = trio.lowlevel.ParkingLot()
 
-    async def __aenter__(self) -> None:
-        while self._held:
-            await self._lot.park()
+    def __aenter__(self) -> Awaitable[None]:
+        if self._held:
+            return self._wait()
         self._held = True
+        return _DONE
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> Awaitable[None]:
         self._held = False
         if self._lot:
             self._lot.unpark()
+        return _DONE
+
+    async def _wait(self) -> None:
+        while self._held:
+            await self._lot.park()
+        self._held = True
 
 
 class _Readiness:
@@ -75,17 +99,17 @@ class _Readiness:
         self._fd = -1
         self._left = 0
 
-    async def wait_readable(self, fd: int) -> None:
-        """Return once `fd` has a request (or an error to be read)."""
+    def wait_readable(self, fd: int) -> Awaitable[None]:
+        """Return what is over once `fd` has a request (or an error to be read)."""
         if fd != self._fd:
             self._poll.register(fd, select.POLLIN)
             self._fd = fd
         if self._left and not self._waiting.pending:
             self._left -= 1
             if self._poll.poll(_POLL_MILLISECONDS):
-                return
+                return _DONE
         self._left = _REQUESTS_PER_TURN
-        await trio.lowlevel.wait_readable(fd)
+        return trio.lowlevel.wait_readable(fd)  # noqa: ASYNC105 - the caller awaits it
 
 
 def _polling(waiting: Waiting) -> SimpleNamespace:
