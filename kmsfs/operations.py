@@ -37,28 +37,44 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _answers(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P, Coroutine[Any, Any, _R]]:
-    """Turn whatever a handler raises into the errno that the program sees: pyfuse3 survives nothing else."""
+def _answers(handler: Callable[_P, _R]) -> Callable[_P, Coroutine[Any, Any, _R]]:
+    """Make a handler that never waits into what pyfuse3 awaits, with errors as `_to_errno` turns them."""
+
+    @wraps(handler)
+    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
+            raise _to_errno(error, args[0], handler) from None
+
+    return answer
+
+
+def _answers_later(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P, Coroutine[Any, Any, _R]]:
+    """Do as `_answers` for a handler that may wait."""
 
     @wraps(handler)
     async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return await handler(*args, **kwargs)
-        except FUSEError:
-            raise
-        except OSError as error:
-            raise FUSEError(error.errno or errno.EIO) from None
-        except KmsfsError as error:
-            operations: Any = args[0]
-            operations.report(error)
-            raise FUSEError(error.errno) from None
-        except Exception:  # noqa: BLE001 - the one boundary: whatever is left becomes EIO
-            _LOG.exception("%s failed in a way that nobody foresaw", handler.__name__)
-            operations = args[0]
-            operations.core.volume.counters.unforeseen_errors += 1
-            raise FUSEError(errno.EIO) from None
+        except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
+            raise _to_errno(error, args[0], handler) from None
 
     return answer
+
+
+def _to_errno(error: Exception, operations: Any, handler: Callable[..., Any]) -> FUSEError:  # noqa: ANN401
+    """Turn whatever a handler raised into the errno that the program sees: the one such boundary."""
+    if isinstance(error, FUSEError):
+        return error
+    if isinstance(error, OSError):
+        return FUSEError(error.errno or errno.EIO)
+    if isinstance(error, KmsfsError):
+        operations.report(error)
+        return FUSEError(error.errno)
+    _LOG.error("%s failed in a way that nobody foresaw", handler.__name__, exc_info=error)
+    operations.core.volume.counters.unforeseen_errors += 1
+    return FUSEError(errno.EIO)
 
 
 class Operations(pyfuse3.Operations):
@@ -104,7 +120,7 @@ class Operations(pyfuse3.Operations):
     # Names
 
     @_answers
-    async def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
+    def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find an entry; an absent one is an answer too, which the kernel keeps."""
         try:
             entry = self.core.tree.lookup(parent_inode, name)
@@ -119,43 +135,41 @@ class Operations(pyfuse3.Operations):
             self.core.inodes.forget(inode, count)
 
     @_answers
-    async def mknod(
+    def mknod(
         self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
         """Create a FIFO, socket, device node or empty file."""
         return _attributes(self.core.tree.mknod(parent_inode, name, mode, rdev, _owner(ctx)))
 
     @_answers
-    async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
+    def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
         """Create a directory."""
         return _attributes(self.core.tree.mkdir(parent_inode, name, mode, _owner(ctx)))
 
     @_answers
-    async def symlink(
-        self, parent_inode: int, name: bytes, target: bytes, ctx: RequestContext
-    ) -> EntryAttributes:
+    def symlink(self, parent_inode: int, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
         """Create a symlink."""
         return _attributes(self.core.tree.symlink(parent_inode, name, target, _owner(ctx)))
 
     @_answers
-    async def link(
+    def link(
         self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext
     ) -> EntryAttributes:
         """Create a hard link."""
         return _attributes(self.core.tree.link(inode, new_parent_inode, new_name))
 
     @_answers
-    async def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+    def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         """Remove a name."""
         self.core.tree.unlink(parent_inode, name)
 
     @_answers
-    async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+    def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         """Remove an empty directory."""
         self.core.tree.rmdir(parent_inode, name)
 
     @_answers
-    async def rename(
+    def rename(
         self,
         parent_inode_old: int,
         name_old: bytes,
@@ -168,19 +182,19 @@ class Operations(pyfuse3.Operations):
         self.core.renaming.rename(parent_inode_old, name_old, parent_inode_new, name_new, flags)
 
     @_answers
-    async def readlink(self, inode: int, ctx: RequestContext) -> bytes:
+    def readlink(self, inode: int, ctx: RequestContext) -> bytes:
         """Return a symlink's target."""
         return self.core.tree.readlink(inode)
 
     # Attributes
 
     @_answers
-    async def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
+    def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
         """Describe an inode."""
         return _attributes(self.core.attributes.getattr(inode))
 
     @_answers
-    async def setattr(
+    def setattr(
         self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
     ) -> EntryAttributes:
         """Change attributes."""
@@ -195,7 +209,7 @@ class Operations(pyfuse3.Operations):
         return _attributes(self.core.attributes.setattr(inode, changes))
 
     @_answers
-    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+    def statfs(self, ctx: RequestContext) -> StatvfsData:
         """Describe the store as the filesystem."""
         found, answer = self.core.statfs(), StatvfsData()
         for name in _STATFS_FIELDS:
@@ -204,29 +218,29 @@ class Operations(pyfuse3.Operations):
         return answer
 
     @_answers
-    async def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
+    def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
         """Return an extended attribute."""
         return self.core.xattrs.get(inode, name)
 
     @_answers
-    async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
+    def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
         """Set an extended attribute."""
         self.core.xattrs.set(inode, name, value)
 
     @_answers
-    async def listxattr(self, inode: int, ctx: RequestContext) -> list[bytes]:
+    def listxattr(self, inode: int, ctx: RequestContext) -> list[bytes]:
         """List extended attributes."""
         return self.core.xattrs.list(inode)
 
     @_answers
-    async def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
+    def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
         """Remove an extended attribute."""
         self.core.xattrs.remove(inode, name)
 
     # Files
 
     @_answers
-    async def create(
+    def create(
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         """Create and open a file."""
@@ -234,32 +248,32 @@ class Operations(pyfuse3.Operations):
         return self._opened(file), _attributes(entry)
 
     @_answers
-    async def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
+    def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
         """Open a file."""
         return self._opened(self.core.open(inode, flags))
 
-    @_answers
+    @_answers_later
     async def read(self, fh: int, off: int, size: int) -> bytes:
         """Read; the answer lies in a shared buffer that pyfuse3 copies to the kernel before anything else."""
         # Any buffer will do, whatever pyfuse3's annotation says.
         return cast("bytes", await self.core.waiting.read(self._files[fh], off, size))
 
     @_answers
-    async def write(self, fh: int, off: int, buf: bytes) -> int:
+    def write(self, fh: int, off: int, buf: bytes) -> int:
         """Write."""
         return self._files[fh].write(off, buf)
 
     @_answers
-    async def flush(self, fh: int) -> None:
+    def flush(self, fh: int) -> None:
         """Decline: the kernel writes back on close by itself, and never asks again."""
         raise FUSEError(errno.ENOSYS)
 
     @_answers
-    async def release(self, fh: int) -> None:
+    def release(self, fh: int) -> None:
         """Close one handle."""
         self.core.files.release(self._files.pop(fh).chunks.inode)
 
-    @_answers
+    @_answers_later
     async def fsync(self, fh: int, datasync: bool) -> None:  # noqa: FBT001 - pyfuse3 calls it so
         """Make a file durable."""
         await self.core.waiting.fsync(self._files[fh], data_only=datasync)
@@ -267,7 +281,7 @@ class Operations(pyfuse3.Operations):
     # Directories
 
     @_answers
-    async def opendir(self, inode: int, ctx: RequestContext) -> int:
+    def opendir(self, inode: int, ctx: RequestContext) -> int:
         """Open a directory."""
         handle = self._next_handle
         self._listings[handle] = self.core.listing(inode)
@@ -275,7 +289,7 @@ class Operations(pyfuse3.Operations):
         return handle
 
     @_answers
-    async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+    def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         """Answer with as many entries as fit."""
         listing = self._listings[fh]
         for name, entry, cookie in listing.read(start_id):
@@ -287,11 +301,11 @@ class Operations(pyfuse3.Operations):
         self._shrink()
 
     @_answers
-    async def releasedir(self, fh: int) -> None:
+    def releasedir(self, fh: int) -> None:
         """Close a directory."""
         del self._listings[fh]
 
-    @_answers
+    @_answers_later
     async def fsyncdir(self, fh: int, datasync: bool) -> None:  # noqa: FBT001 - pyfuse3 calls it so
         """Make the entries of a directory durable."""
         await self.core.waiting.fsync_directory(self.core.directories.dirfd(self._listings[fh].directory))
