@@ -53,11 +53,13 @@ def warnings_to_terminal_too() -> None:
 
 
 def _own_file(environ: Mapping[str, str]) -> Path:
-    """Return root's place by hier(7), or a user's by the XDG Base Directory Specification."""
+    """Return the place by the XDG Base Directory Specification, for root by hier(7) unless that is set."""
+    state = environ.get("XDG_STATE_HOME", "")
+    if state.startswith("/"):
+        return Path(state) / "kmsfs" / "kmsfs.log"
     if os.geteuid() == 0:
         return Path("/var/log/kmsfs.log")
-    state = environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if state.startswith("/") else Path.home() / ".local/state") / "kmsfs" / "kmsfs.log"
+    return Path.home() / ".local/state/kmsfs/kmsfs.log"
 
 
 def _install(handler: logging.Handler, text_format: str) -> None:

@@ -147,19 +147,17 @@ async def _announce(session: _Session, start: Start) -> None:
         raise MountRefusedError(f"{session.mountpoint} is mounted but answers: {error.strerror}") from None
     readahead.raise_read_ahead(mounted.device)
     path = statusdoor.socket_path(mounted.owner_uid, mounted.device, os.environ)
-    try:
-        door = statusdoor.listen(path)
-    except OSError as error:
-        _log.warning("kmsfs status will not see counters: cannot make %s: %s", path, error.strerror)
+    with ExitStack() as stack:
         door = None
-    _log.info("mounted %s at %s", session.ciphertext, session.mountpoint)
-    notify_manager(f"READY=1\nSTATUS=mounted at {session.mountpoint}")
-    start.ready()
-    if door is not None:
         try:
+            door = stack.enter_context(statusdoor.listening(path))
+        except OSError as error:
+            _log.warning("kmsfs status will not see counters: cannot make %s: %s", path, error.strerror)
+        _log.info("mounted %s at %s", session.ciphertext, session.mountpoint)
+        notify_manager(f"READY=1\nSTATUS=mounted at {session.mountpoint}")
+        start.ready()
+        if door is not None:
             await statusdoor.answer(door, session.report)
-        finally:
-            path.unlink(missing_ok=True)
 
 
 async def _appeared(mountpoint: str) -> mountinfo.Mount:

@@ -9,7 +9,8 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,24 +32,28 @@ def socket_path(owner_uid: int, device: str, environ: Mapping[str, str]) -> Path
     return _directory(owner_uid, environ) / f"{device.replace(':', '-')}.sock"
 
 
-def listen(path: Path) -> socket.socket:
-    """Make the socket, replacing one that a mount with the same device number has left.
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """Keep a socket at `path`, in the place of one that a mount with the same device number has left.
 
     Raises:
         OSError: it cannot be made.
     """
     path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as door:
         # fchmod before bind(2) gives the name its mode from the first moment (unix(7), Linux).
         os.fchmod(door.fileno(), _MODE)
         door.bind(str(path))
-        door.listen(_BACKLOG)
-    except OSError:
-        door.close()
-        raise
-    return door
+        inode = path.stat().st_ino
+        try:
+            door.listen(_BACKLOG)
+            yield door
+        finally:
+            # Once we are unmounted, the next mount has our device number and may have its door here.
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == inode:
+                    path.unlink()
 
 
 async def answer(door: socket.socket, report: Callable[[], Mapping[str, object]]) -> None:

@@ -32,7 +32,8 @@ class Place:
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory
-        self.environ = dict(environ)
+        # Where there is no system log, the log of a mount goes below this.
+        self.environ = {"XDG_STATE_HOME": str(directory / "state"), **environ}
         self.ciphertext = directory / "ciphertext"
         self.mountpoint = directory / "mount"
         self.mountpoint.mkdir()
