@@ -9,7 +9,7 @@ import os
 from kmsfs import backing, header, xaes
 from kmsfs.chunks import ChunkCodec, ChunkError
 from kmsfs.errors import CorruptFileError
-from kmsfs.geometry import RECORD_OVERHEAD, Geometry
+from kmsfs.geometry import RECORD_OVERHEAD, geometry_of
 from kmsfs.header import FileKeys, Flags, SealedBlock
 
 
@@ -61,7 +61,7 @@ class ChunkFile:
     ) -> None:
         self.fd = fd
         self.inode = inode
-        self.geometry = Geometry(keys.header_size, keys.chunk_shift)
+        self.geometry = geometry_of(keys.header_size, keys.chunk_shift)
         self._keys = keys
         self._block = block
         self._codec = ChunkCodec(keys.content_key, keys.file_id, 1 << keys.chunk_shift)
