@@ -71,8 +71,7 @@ class Attributes:
             self.truncate(node, changes.size)
         file = self._files.get(node.inode)
         if changes.uid is not None or changes.gid is not None or changes.mode is not None:
-            with self._reference(node, file) as fd:
-                self._set_owner_and_mode(fd, changes)
+            self._set_owner_and_mode(node, file, changes)
         if changes.atime_ns is not None or changes.mtime_ns is not None:
             if file is not None:
                 file.set_times(changes.atime_ns, changes.mtime_ns)
@@ -144,7 +143,7 @@ class Attributes:
 
         The kernel has checked the program's permission. An owner may widen the mode for a moment.
         """
-        with self._reference(node, None) as fd:
+        with self._reference(node) as fd:
             mode = stat.S_IMODE(os.fstat(fd).st_mode)
             backing.chmod(fd, mode | stat.S_IRUSR | stat.S_IWUSR)
             try:
@@ -166,10 +165,10 @@ class Attributes:
         return status
 
     @contextmanager
-    def _reference(self, node: Node, file: File | None) -> Iterator[int]:
-        """Yield a descriptor of a node for the time of one call."""
-        if file is not None or node.fd >= 0:
-            yield node.fd if file is None else file.chunks.fd
+    def _reference(self, node: Node) -> Iterator[int]:
+        """Yield an O_PATH descriptor of a node for the time of one call."""
+        if node.fd >= 0:
+            yield node.fd
             return
         fd = self.place_fd(node)
         try:
@@ -177,12 +176,17 @@ class Attributes:
         finally:
             os.close(fd)
 
-    def _set_owner_and_mode(self, fd: int, changes: Changes) -> None:
-        if changes.uid is not None or changes.gid is not None:
-            uid = -1 if changes.uid is None else changes.uid
-            backing.chown(fd, uid, -1 if changes.gid is None else changes.gid)
-        if changes.mode is not None:
-            backing.chmod(fd, stat.S_IMODE(changes.mode))
+    def _set_owner_and_mode(self, node: Node, file: File | None, changes: Changes) -> None:
+        uid = -1 if changes.uid is None else changes.uid
+        gid = -1 if changes.gid is None else changes.gid
+        if file is not None:
+            backing.fchown_fchmod(file.chunks.fd, uid, gid, changes.mode)
+            return
+        with self._reference(node) as fd:
+            if (uid, gid) != (-1, -1):
+                backing.chown(fd, uid, gid)
+            if changes.mode is not None:
+                backing.chmod(fd, stat.S_IMODE(changes.mode))
 
     def _set_times(self, node: Node, changes: Changes) -> None:
         """Set the times of what is not an open file."""

@@ -196,6 +196,14 @@ def chown(fd: int, uid: int, gid: int) -> None:
         _raise(ctypes.get_errno())
 
 
+def fchown_fchmod(fd: int, uid: int, gid: int, mode: int | None) -> None:
+    """Change owner (-1 keeps) and then mode (None keeps) of an open file."""
+    if (uid, gid) != (-1, -1):
+        os.fchown(fd, uid, gid)
+    if mode is not None:
+        os.fchmod(fd, mode & 0o7777)
+
+
 def utimens(dirfd: int, name: bytes, times_ns: tuple[int, int]) -> None:
     """Set atime and mtime in nanoseconds, of a symlink itself where it is one."""
     os.utime(name, ns=times_ns, dir_fd=dirfd, follow_symlinks=False)

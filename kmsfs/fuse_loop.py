@@ -110,7 +110,9 @@ class _Readiness:
         if fd != self._fd:
             self._poll.register(fd, select.POLLIN)
             self._fd = fd
-        if self._left and not self._waiting.pending:
+        if not self._left:
+            return self._after_others(fd)
+        if not self._waiting.pending:
             self._left -= 1
             poll = self._poll.poll
             for _ in range(self._spins):
@@ -121,6 +123,12 @@ class _Readiness:
                 return _DONE
         self._left = _REQUESTS_PER_TURN
         return trio.lowlevel.wait_readable(fd)  # noqa: ASYNC105 - the caller awaits it
+
+    async def _after_others(self, fd: int) -> None:
+        """Let every other task that can run have its turn, then wait."""
+        await trio.lowlevel.checkpoint()
+        self._left = _REQUESTS_PER_TURN
+        await self.wait_readable(fd)
 
 
 def _polling(waiting: Waiting) -> SimpleNamespace:
