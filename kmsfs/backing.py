@@ -91,16 +91,6 @@ def read_small(dirfd: int, name: bytes, limit: int) -> bytes:
         os.close(fd)
 
 
-def write_small(dirfd: int, name: bytes, content: bytes) -> None:
-    """Write a small file whole, replacing what a crash may have left of an earlier attempt."""
-    fd = os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | _NOFOLLOW, 0o600, dir_fd=dirfd)
-    try:
-        if os.pwrite(fd, content, 0) != len(content):
-            _raise(errno.ENOSPC)
-    finally:
-        os.close(fd)
-
-
 def list_names(dirfd: int) -> list[bytes]:
     """Return the raw names in a directory, in the store's own order, without `.` and `..`."""
     fd = open_listing(dirfd)
@@ -132,11 +122,6 @@ def rename(old_dirfd: int, old_name: bytes, new_dirfd: int, new_name: bytes, fla
 def link(old_dirfd: int, old_name: bytes, new_dirfd: int, new_name: bytes) -> None:
     """linkat(2), of a symlink itself where it is one."""
     os.link(old_name, new_name, src_dir_fd=old_dirfd, dst_dir_fd=new_dirfd, follow_symlinks=False)
-
-
-def link_fd(fd: int, new_dirfd: int, new_name: bytes) -> None:
-    """Give the inode behind an O_PATH descriptor a name."""
-    os.link(f"/proc/self/fd/{fd}", new_name, dst_dir_fd=new_dirfd, follow_symlinks=True)
 
 
 def unlink(dirfd: int, name: bytes) -> None:
@@ -341,6 +326,16 @@ def removexattr(fd: int, name: bytes) -> None:
 def listxattr(fd: int) -> list[bytes]:
     """Return the names of all extended attributes that this process may see."""
     return [os.fsencode(name) for name in os.listxattr(f"/proc/self/fd/{fd}")]
+
+
+def sync_filesystem(fd: int) -> None:
+    """syncfs(2), which Python's os module lacks; `fd` is open on anything in the filesystem, not with O_PATH.
+
+    Raises:
+        OSError: not all of it could be written.
+    """
+    if _LIBC.syncfs(fd) != 0:
+        _raise(ctypes.get_errno())
 
 
 def is_memory(fd: int) -> bool:

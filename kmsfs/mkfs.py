@@ -13,7 +13,6 @@ from typing import Final
 
 from agent.client import AgentClient
 from kmsfs import backing, datakeys, locking, volume, volumedir
-from kmsfs.durable import sync_directory
 from kmsfs.errors import VolumeError
 from kmsfs.records import DirectoryRecord, RecordCipher
 from kmsfs.volumekeys import VolumeKeys
@@ -96,11 +95,11 @@ def _write(path: str, record: bytes, description: bytes) -> None:
                 volumedir.write_description(new_fd, description)
             finally:
                 os.close(new_fd)
-            sync_directory(root_fd)
+            backing.fsync_directory(root_fd)
             backing.rename(root_fd, new_name, root_fd, volumedir.DIRECTORY_NAME)
             # From here on there is a volume, whole, whatever a last fsync may say.
             undo.pop_all()
-            sync_directory(root_fd)
+            backing.fsync_directory(root_fd)
 
 
 def _make_directory(path: str, undo: ExitStack) -> None:

@@ -17,10 +17,9 @@ from typing import Final
 import pyfuse3
 import trio
 
-from kmsfs import hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
+from kmsfs import backing, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
 from kmsfs.connect import connected
 from kmsfs.daemonize import Start
-from kmsfs.durable import sync_filesystem
 from kmsfs.fuse_loop import serve
 from kmsfs.mountpoint import MountRefusedError
 from kmsfs.notify import notify_manager
@@ -216,7 +215,7 @@ async def _unmount(mountpoint: str, *, lazy: bool) -> None:
 def _write_back(mountpoint: str) -> None:
     root_fd = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        sync_filesystem(root_fd)
+        backing.sync_filesystem(root_fd)
     finally:
         os.close(root_fd)
 

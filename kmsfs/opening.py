@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from agent.client import AgentClient
-from kmsfs import datakeys, locking, moment, recovery, volume, volumedir
-from kmsfs.durable import sync_filesystem
+from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedir
 from kmsfs.loading import Loader
 from kmsfs.names import NameCipher, PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume
@@ -94,7 +93,7 @@ def _in_use(opened: OpenVolume, volume_fd: int, stored: volume.VolumeDescription
         _recover(opened, moment.read(description.in_use_since), began)
     _write(opened, volume_fd, replace(description, in_use_since=moment.spell(began)))
     yield
-    sync_filesystem(opened.root_fd)
+    backing.sync_filesystem(opened.root_fd)
     _write(opened, volume_fd, replace(description, in_use_since=None))
 
 

@@ -15,7 +15,6 @@ from typing import Final
 
 from kmsfs import backing, header, names
 from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
-from kmsfs.durable import sync_filesystem
 from kmsfs.errors import CorruptFileError, KeyUnavailableError
 from kmsfs.loading import Loader
 from kmsfs.pulse import Pulse
@@ -68,7 +67,7 @@ def recover(root_fd: int, loader: Loader, in_use_since: float, now: float) -> Re
     recovery = _Recovery(loader, int(oldest) * _NANOSECONDS)
     for found in walk(root_fd):
         recovery.visit(found)
-    sync_filesystem(root_fd)
+    backing.sync_filesystem(root_fd)
     return recovery.result()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from kmsfs import backing
-from kmsfs.durable import sync_directory
 from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.volume import DESCRIPTION_SIZE_MAX
 
@@ -107,7 +106,7 @@ def write_description(volume_fd: int, raw: bytes) -> None:
         if error.errno not in _CANNOT_EXCHANGE:
             raise
         backing.rename(volume_fd, SPARE_NAME, volume_fd, DESCRIPTION_NAME)
-    sync_directory(volume_fd)
+    backing.fsync_directory(volume_fd)
 
 
 def _open_spare(volume_fd: int) -> int:
