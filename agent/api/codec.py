@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.api.errors import ServiceError, error_from_wire
-from agent.api.operations import OPERATIONS, Operation, Request, Response
+from agent.api.operations import ADMINISTRATION, OPERATIONS, Operation, Request, Response
 from agent.api.shapes.base import Empty, Shape
 from agent.api.validation import explain
 
@@ -20,13 +20,15 @@ class _ErrorBody(msgspec.Struct):
     capital_message: str | None = msgspec.field(default=None, name="Message")
 
 
+_ALL: Final = {**OPERATIONS, **ADMINISTRATION}  # no name is in both: tests/agent/test_api_model.py
+
 # Built at import, by one thread: msgspec (0.22) works out a type when it first meets it, and two threads that
 # do so at once crash the process.
 _REQUESTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(operation.request) for name, operation in OPERATIONS.items()
+    name: msgspec.json.Decoder(operation.request) for name, operation in _ALL.items()
 }
 _RESPONSES: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(operation.response) for name, operation in OPERATIONS.items()
+    name: msgspec.json.Decoder(operation.response) for name, operation in _ALL.items()
 }
 _ERRORS: Final = msgspec.json.Decoder(_ErrorBody)
 

@@ -9,7 +9,8 @@ from msgspec import Meta
 WHOLE_MATCH: Final = (r"\A(?a:", r")\Z")
 
 
-def _pattern(aws: str) -> Meta:
+def pattern(aws: str) -> Meta:
+    """Return the constraint of a pattern as AWS's model writes it."""
     return Meta(pattern=aws.join(WHOLE_MATCH))
 
 
@@ -37,21 +38,19 @@ class Empty(Shape, frozen=True, kw_only=True):
 KeyId = Annotated[str, Meta(min_length=1, max_length=2048)]
 ArnText = Annotated[str, Meta(min_length=20, max_length=2048)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-Marker = Annotated[str, Meta(min_length=1, max_length=1024), _pattern(r"[\u0020-\u00FF]*")]
+Marker = Annotated[str, Meta(min_length=1, max_length=1024), pattern(r"[\u0020-\u00FF]*")]
 GrantToken = Annotated[str, Meta(min_length=1, max_length=8192)]
 GrantTokens = Annotated[tuple[GrantToken, ...], Meta(min_length=0, max_length=10)]
 EncryptionContext = dict[str, str]
 Ciphertext = Annotated[bytes, Meta(min_length=1, max_length=6144)]
 Plaintext = Annotated[bytes, Meta(min_length=1, max_length=4096, extra={"sensitive": True})]
 NumberOfBytes = Annotated[int, Meta(ge=1, le=1024)]
-KeyMaterialId = Annotated[str, Meta(min_length=64, max_length=64), _pattern(r"^[a-f0-9]+$")]
+KeyMaterialId = Annotated[str, Meta(min_length=64, max_length=64), pattern(r"^[a-f0-9]+$")]
 CustomKeyStoreId = Annotated[str, Meta(min_length=1, max_length=64)]
-Policy = Annotated[
-    str, Meta(min_length=1, max_length=131072), _pattern(r"[\u0009\u000A\u000D\u0020-\u00FF]+")
-]
-PolicyName = Annotated[str, Meta(min_length=1, max_length=128), _pattern(r"[\w]+")]
-AliasName = Annotated[str, Meta(min_length=1, max_length=256), _pattern(r"^[a-zA-Z0-9:/_-]+$")]
+Policy = Annotated[str, Meta(min_length=1, max_length=131072), pattern(r"[\u0009\u000A\u000D\u0020-\u00FF]+")]
+PolicyName = Annotated[str, Meta(min_length=1, max_length=128), pattern(r"[\w]+")]
+AliasName = Annotated[str, Meta(min_length=1, max_length=256), pattern(r"^[a-zA-Z0-9:/_-]+$")]
 Description = Annotated[str, Meta(min_length=0, max_length=8192)]
 RotationPeriodInDays = Annotated[int, Meta(ge=90, le=2560)]
 PendingWindowInDays = Annotated[int, Meta(ge=1, le=365)]
-XksKeyId = Annotated[str, Meta(min_length=1, max_length=128), _pattern(r"^[a-zA-Z0-9-_.]+$")]
+XksKeyId = Annotated[str, Meta(min_length=1, max_length=128), pattern(r"^[a-zA-Z0-9-_.]+$")]

@@ -1,6 +1,6 @@
 """Owns the shapes of the operations on key policies."""
 
-from agent.api.shapes.base import KeyId, Policy, PolicyName, Shape
+from agent.api.shapes.base import KeyId, Limit, Marker, Policy, PolicyName, Shape
 
 
 class GetKeyPolicyRequest(Shape, frozen=True, kw_only=True):
@@ -24,3 +24,19 @@ class PutKeyPolicyRequest(Shape, frozen=True, kw_only=True):
     policy_name: PolicyName | None = None
     policy: Policy
     bypass_policy_lockout_safety_check: bool | None = None
+
+
+class ListKeyPoliciesRequest(Shape, frozen=True, kw_only=True):
+    """Request of ListKeyPolicies."""
+
+    key_id: KeyId
+    limit: Limit | None = None
+    marker: Marker | None = None
+
+
+class ListKeyPoliciesResponse(Shape, frozen=True, kw_only=True):
+    """Response of ListKeyPolicies; `next_marker` only if truncated."""
+
+    policy_names: tuple[PolicyName, ...]
+    next_marker: Marker | None = None
+    truncated: bool | None = None

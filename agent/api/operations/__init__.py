@@ -1,0 +1,187 @@
+"""Owns the table of operations: every one of the API, by name. Clients and the service both read it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.api.operations.administration import ADMINISTRATION
+from agent.api.operations.agreement import DECAPSULATE, DERIVE_SHARED_SECRET, ENCAPSULATE
+from agent.api.operations.aliases import CREATE_ALIAS, DELETE_ALIAS, LIST_ALIASES, UPDATE_ALIAS
+from agent.api.operations.cryptographic import (
+    DECRYPT,
+    ENCRYPT,
+    GENERATE_DATA_KEY,
+    GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+    GENERATE_RANDOM,
+    RE_ENCRYPT,
+)
+from agent.api.operations.grants import (
+    CREATE_GRANT,
+    LIST_GRANTS,
+    LIST_RETIRABLE_GRANTS,
+    RETIRE_GRANT,
+    REVOKE_GRANT,
+)
+from agent.api.operations.keys import (
+    CANCEL_KEY_DELETION,
+    CREATE_KEY,
+    DESCRIBE_KEY,
+    DISABLE_KEY,
+    ENABLE_KEY,
+    LIST_KEYS,
+    SCHEDULE_KEY_DELETION,
+    UPDATE_KEY_DESCRIPTION,
+)
+from agent.api.operations.keystores import (
+    CONNECT_CUSTOM_KEY_STORE,
+    CREATE_CUSTOM_KEY_STORE,
+    DELETE_CUSTOM_KEY_STORE,
+    DESCRIBE_CUSTOM_KEY_STORES,
+    DISCONNECT_CUSTOM_KEY_STORE,
+    UPDATE_CUSTOM_KEY_STORE,
+)
+from agent.api.operations.macs import GENERATE_MAC, VERIFY_MAC
+from agent.api.operations.material import (
+    DELETE_IMPORTED_KEY_MATERIAL,
+    GET_PARAMETERS_FOR_IMPORT,
+    IMPORT_KEY_MATERIAL,
+)
+from agent.api.operations.operation import Operation, Request, Response
+from agent.api.operations.pairs import GENERATE_DATA_KEY_PAIR, GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT
+from agent.api.operations.policies import GET_KEY_POLICY, LIST_KEY_POLICIES, PUT_KEY_POLICY
+from agent.api.operations.replicas import REPLICATE_KEY, UPDATE_PRIMARY_REGION
+from agent.api.operations.rotation import (
+    DISABLE_KEY_ROTATION,
+    ENABLE_KEY_ROTATION,
+    GET_KEY_ROTATION_STATUS,
+    LIST_KEY_ROTATIONS,
+    ROTATE_KEY_ON_DEMAND,
+)
+from agent.api.operations.signing import GET_PUBLIC_KEY, SIGN, VERIFY
+from agent.api.operations.tags import LIST_RESOURCE_TAGS, TAG_RESOURCE, UNTAG_RESOURCE
+from agent.api.operations.usage import GET_KEY_LAST_USAGE
+
+_ALL: Final[tuple[Operation[Any, Any], ...]] = (
+    CREATE_KEY,
+    DESCRIBE_KEY,
+    LIST_KEYS,
+    ENABLE_KEY,
+    DISABLE_KEY,
+    UPDATE_KEY_DESCRIPTION,
+    SCHEDULE_KEY_DELETION,
+    CANCEL_KEY_DELETION,
+    GET_KEY_LAST_USAGE,
+    CREATE_ALIAS,
+    UPDATE_ALIAS,
+    DELETE_ALIAS,
+    LIST_ALIASES,
+    TAG_RESOURCE,
+    UNTAG_RESOURCE,
+    LIST_RESOURCE_TAGS,
+    GET_KEY_POLICY,
+    PUT_KEY_POLICY,
+    LIST_KEY_POLICIES,
+    CREATE_GRANT,
+    LIST_GRANTS,
+    LIST_RETIRABLE_GRANTS,
+    REVOKE_GRANT,
+    RETIRE_GRANT,
+    ENABLE_KEY_ROTATION,
+    DISABLE_KEY_ROTATION,
+    GET_KEY_ROTATION_STATUS,
+    ROTATE_KEY_ON_DEMAND,
+    LIST_KEY_ROTATIONS,
+    GET_PARAMETERS_FOR_IMPORT,
+    IMPORT_KEY_MATERIAL,
+    DELETE_IMPORTED_KEY_MATERIAL,
+    REPLICATE_KEY,
+    UPDATE_PRIMARY_REGION,
+    CREATE_CUSTOM_KEY_STORE,
+    UPDATE_CUSTOM_KEY_STORE,
+    DELETE_CUSTOM_KEY_STORE,
+    DESCRIBE_CUSTOM_KEY_STORES,
+    CONNECT_CUSTOM_KEY_STORE,
+    DISCONNECT_CUSTOM_KEY_STORE,
+    ENCRYPT,
+    DECRYPT,
+    RE_ENCRYPT,
+    GENERATE_DATA_KEY,
+    GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+    GENERATE_RANDOM,
+    GENERATE_DATA_KEY_PAIR,
+    GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT,
+    SIGN,
+    VERIFY,
+    GET_PUBLIC_KEY,
+    GENERATE_MAC,
+    VERIFY_MAC,
+    DERIVE_SHARED_SECRET,
+    ENCAPSULATE,
+    DECAPSULATE,
+)
+
+OPERATIONS: Final[Mapping[str, Operation[Any, Any]]] = {operation.name: operation for operation in _ALL}
+"""All 56 operations of AWS KMS, by name."""
+
+__all__ = [
+    "ADMINISTRATION",
+    "CANCEL_KEY_DELETION",
+    "CONNECT_CUSTOM_KEY_STORE",
+    "CREATE_ALIAS",
+    "CREATE_CUSTOM_KEY_STORE",
+    "CREATE_GRANT",
+    "CREATE_KEY",
+    "DECAPSULATE",
+    "DECRYPT",
+    "DELETE_ALIAS",
+    "DELETE_CUSTOM_KEY_STORE",
+    "DELETE_IMPORTED_KEY_MATERIAL",
+    "DERIVE_SHARED_SECRET",
+    "DESCRIBE_CUSTOM_KEY_STORES",
+    "DESCRIBE_KEY",
+    "DISABLE_KEY",
+    "DISABLE_KEY_ROTATION",
+    "DISCONNECT_CUSTOM_KEY_STORE",
+    "ENABLE_KEY",
+    "ENABLE_KEY_ROTATION",
+    "ENCAPSULATE",
+    "ENCRYPT",
+    "GENERATE_DATA_KEY",
+    "GENERATE_DATA_KEY_PAIR",
+    "GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT",
+    "GENERATE_DATA_KEY_WITHOUT_PLAINTEXT",
+    "GENERATE_MAC",
+    "GENERATE_RANDOM",
+    "GET_KEY_LAST_USAGE",
+    "GET_KEY_POLICY",
+    "GET_KEY_ROTATION_STATUS",
+    "GET_PARAMETERS_FOR_IMPORT",
+    "GET_PUBLIC_KEY",
+    "IMPORT_KEY_MATERIAL",
+    "LIST_ALIASES",
+    "LIST_GRANTS",
+    "LIST_KEYS",
+    "LIST_KEY_POLICIES",
+    "LIST_KEY_ROTATIONS",
+    "LIST_RESOURCE_TAGS",
+    "LIST_RETIRABLE_GRANTS",
+    "OPERATIONS",
+    "PUT_KEY_POLICY",
+    "REPLICATE_KEY",
+    "RETIRE_GRANT",
+    "REVOKE_GRANT",
+    "RE_ENCRYPT",
+    "ROTATE_KEY_ON_DEMAND",
+    "SCHEDULE_KEY_DELETION",
+    "SIGN",
+    "TAG_RESOURCE",
+    "UNTAG_RESOURCE",
+    "UPDATE_ALIAS",
+    "UPDATE_CUSTOM_KEY_STORE",
+    "UPDATE_KEY_DESCRIPTION",
+    "UPDATE_PRIMARY_REGION",
+    "VERIFY",
+    "VERIFY_MAC",
+    "Operation",
+    "Request",
+    "Response",
+]

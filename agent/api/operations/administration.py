@@ -1,0 +1,14 @@
+"""Owns the table of the agent's own operations, which no AWS service has: `KmsAgent.<Name>` on the wire.
+
+They administer what AWS keeps in IAM: access keys, identity policies, principals.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.api.operations.operation import Operation
+
+_ALL: Final[tuple[Operation[Any, Any], ...]] = ()
+
+ADMINISTRATION: Final[Mapping[str, Operation[Any, Any]]] = {operation.name: operation for operation in _ALL}
+"""The agent's own operations, by name."""
