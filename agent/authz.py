@@ -78,9 +78,7 @@ def _may_use(kms: Kms, principal: Principal, action: str, key: Key) -> bool:
 
 
 def _is_owner(kms: Kms, principal: Principal) -> bool:
-    return principal.account_id == kms.account_id and (
-        principal.is_account_root or principal.uid == kms.owner_uid
-    )
+    return principal.account_id == kms.account_id and principal.administrator
 
 
 def _denied(principal: Principal, action: str, resource: str, policy_kind: str) -> AccessDeniedException:

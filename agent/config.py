@@ -53,6 +53,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     socket_mode: str | None = None
     audit_log: str | None = None
     region: str = "local"
+    regions: tuple[str, ...] = ()
     account_id: str = "0" * 12
     key_file: str | None = None
     passphrase_file: str | None = None
@@ -63,6 +64,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Config:
     """Everything the daemon is told.
 
+    ``region`` is the one meant where a request names none; ``regions`` are those served beside it.
     ``key_file`` is where the root key lies when that is not in the state directory;
     ``passphrase_file`` where the passphrase is read from when it is not asked for.
     """
@@ -72,6 +74,7 @@ class Config:
     socket_mode: int
     audit_path: Path
     region: str
+    regions: tuple[str, ...]
     account_id: str
     key_file: Path | None
     passphrase_file: Path | None
@@ -129,8 +132,9 @@ def _resolve(file: _File, places: Places) -> Config:
     socket_path = _path("socket", file.socket)
     if not _ACCOUNT_ID.fullmatch(file.account_id):
         raise ValueError("account_id must be 12 digits, in quotes")
-    if not _REGION.fullmatch(file.region):
-        raise ValueError("region must be lower-case letters, digits and hyphens, at most 63")
+    for region in (file.region, *file.regions):
+        if not _REGION.fullmatch(region):
+            raise ValueError(f"region must be lower-case letters, digits and hyphens, not {region!r}")
     for name in Limits.__struct_fields__:
         if not 0 < getattr(file.limits, name) < float("inf"):
             raise ValueError(f"limits.{name} must be a positive number")
@@ -145,6 +149,7 @@ def _resolve(file: _File, places: Places) -> Config:
         socket_mode=_mode(file.socket_mode, places.socket_mode),
         audit_path=_path("audit_log", file.audit_log) or state_directory / "log" / "audit.jsonl",
         region=file.region,
+        regions=file.regions,
         account_id=file.account_id,
         key_file=_path("key_file", file.key_file),
         passphrase_file=_path("passphrase_file", file.passphrase_file),

@@ -81,9 +81,9 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 store=store,
                 barrier=barrier,
                 region=config.region,
+                regions=frozenset({config.region, *config.regions}),
                 account_id=config.account_id,
                 now=time.time,
-                owner_uid=os.geteuid(),
             )
             audit = AuditLog.open(config.audit_path, region=config.region, account_id=config.account_id)
             status = Status(

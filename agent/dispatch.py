@@ -19,8 +19,9 @@ from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
 from agent.keys.principal import Principal
 from agent.operations import managed
+from agent.operations.handler import Handler
 from agent.operations.kms import Kms
-from agent.operations.table import HANDLERS, Handler
+from agent.operations.table import HANDLERS
 from agent.operations.targets import Target
 from agent.seal.errors import UnwrapError
 from agent.store.errors import StoreError
@@ -61,11 +62,13 @@ async def handle(
             targets = handler.targets(request)
             await _make_managed_key(kms, audit, principal, targets)
             keys = authz.authorize(kms, principal, targets, entry)
-            if handler.mutates:
+            if handler.mutates or handler.slow:
                 response = await trio.to_thread.run_sync(handler.run, kms, principal, keys, request)
-                _record_change(entry, handler, response)
             else:
                 response = handler.run(kms, principal, keys, request)
+            if handler.mutates:
+                _record_change(entry, handler, response)
+            else:
                 _record_material(entry, response)
             return codec.encode_response(response)
     except ServiceError:

@@ -8,6 +8,7 @@ for its peer.
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Endpoint:
     async def open_local_session(self, stream: trio.SocketStream) -> Handle:
         """Find out who connected to the Unix socket, and answer them from then on."""
         peer = peer_credentials(stream.socket)
-        principal = await trio.to_thread.run_sync(principal_of, peer.uid, self.kms.account_id)
+        principal = await trio.to_thread.run_sync(principal_of, peer.uid, self.kms.account_id, os.geteuid())
         return _Session(self, principal, f"unix:pid={peer.pid}").answer
 
 

@@ -50,11 +50,12 @@ async def run_due(kms: Kms, audit: AuditLog) -> None:
         StoreError: a deed could not be made durable.
     """
     now = kms.now()
-    for key in kms.store.keys(kms.region):
-        for event_name, is_due, deed in _DEEDS:
-            if is_due(key, now):
-                await _do(kms, audit, key, event_name, deed)
-                break
+    for region in sorted(kms.regions):
+        for key in kms.store.keys(region):
+            for event_name, is_due, deed in _DEEDS:
+                if is_due(key, now):
+                    await _do(kms.in_region(region), audit, key, event_name, deed)
+                    break
 
 
 async def _do(
@@ -77,7 +78,7 @@ def _delete(kms: Kms, key: Key) -> Details:
     with kms.store.write() as transaction:
         if not _is_deletion_due(present(kms, key), kms.now()):
             raise KMSInvalidStateException(f"{key.arn} is not pending deletion.")
-        transaction.delete_key(key.region, key.key_id)
+        transaction.delete(key)
     kms.barrier.forget_key(key.key_id)
     return {"keyId": key.key_id}
 

@@ -9,7 +9,7 @@ from agent.keys.principal import Principal
 REGION = "local"
 ACCOUNT_ID = "111122223333"
 ALICE = Principal(f"arn:aws:iam::{ACCOUNT_ID}:user/alice", ACCOUNT_ID, "AIDAALICE", 1000)
-ROOT = Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, ACCOUNT_ID, 0)
+ROOT = Principal(f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, ACCOUNT_ID, 0, "Account", administrator=True)
 
 
 def material_id(number: int) -> str:

@@ -24,6 +24,7 @@ from agent.store.sqlite import SqliteStore
 
 ACCOUNT: Final = "000000000000"
 REGION: Final = "local"
+REGIONS: Final = frozenset({REGION, "us-east-1", "eu-west-1"})
 START: Final = 1_800_000_000.0
 OWNER_UID: Final = 990
 _AUDIT_NAME: Final = "audit.jsonl"
@@ -48,18 +49,23 @@ class Callers:
     """One caller of each kind."""
 
     root: Principal = field(
-        default_factory=lambda: Principal(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, 0)
+        default_factory=lambda: Principal(
+            f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, 0, "Account", administrator=True
+        )
     )
     owner: Principal = field(default_factory=lambda: _user("kms", OWNER_UID))
     alice: Principal = field(default_factory=lambda: _user("alice", 1001))
     bob: Principal = field(default_factory=lambda: _user("bob", 1002))
     foreigner: Principal = field(
-        default_factory=lambda: Principal("arn:aws:iam::999999999999:root", "999999999999", "999999999999")
+        default_factory=lambda: Principal(
+            "arn:aws:iam::999999999999:root", "999999999999", "999999999999", kind="Account"
+        )
     )
 
 
 def _user(login: str, uid: int) -> Principal:
-    return Principal(f"arn:aws:iam::{ACCOUNT}:user/{login}", ACCOUNT, f"AIDA{uid}", uid)
+    arn = f"arn:aws:iam::{ACCOUNT}:user/{login}"
+    return Principal(arn, ACCOUNT, f"AIDA{uid}", uid, administrator=uid == OWNER_UID)
 
 
 class Service:
@@ -107,7 +113,7 @@ class Service:
             changes["key_state"] = state
         key = replace(self.key(key_id), **changes)
         with self.kms.store.write() as transaction:
-            transaction.put_key(key)
+            transaction.put(key)
         return key
 
     def records(self) -> list[dict[str, Any]]:
@@ -123,6 +129,6 @@ async def open_service(directory: Path) -> AsyncIterator[Service]:
     with SqliteStore.open(directory / "keys.db") as store:
         async with trio.open_nursery() as nursery:
             await nursery.start(audit.run)
-            kms = Kms(store, Barrier(os.urandom(32)), REGION, ACCOUNT, clock, OWNER_UID)
+            kms = Kms(store, Barrier(os.urandom(32)), REGION, REGIONS, ACCOUNT, clock)
             yield Service(kms, audit, clock, directory)
             nursery.cancel_scope.cancel()

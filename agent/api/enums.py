@@ -343,3 +343,10 @@ class KeyLastUsageOperation(StrEnum):
     VERIFY_MAC = "VerifyMac"
     ENCAPSULATE = "Encapsulate"
     DECAPSULATE = "Decapsulate"
+
+
+class AccessKeyStatus(StrEnum):
+    """Whether an access key may sign, in IAM's words."""
+
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"

@@ -38,16 +38,19 @@ def peer_credentials(connection: socket.socket | trio.socket.SocketType) -> Peer
     return PeerCredentials(pid, uid, gid)
 
 
-def principal_of(uid: int, account_id: str) -> Principal:
+def principal_of(uid: int, account_id: str, owner_uid: int) -> Principal:
     """Say who a local user is in AWS's terms.
 
     uid 0 is the account root; anybody else a user of that login name, ``uid-N`` where the system knows
-    no name. The lookup may wait for a name service, so call it from a worker thread.
+    no name. The user that the agent runs as administers it. The lookup may wait for a name service, so
+    call it from a worker thread.
     """
     if uid == 0:
-        return Principal(f"arn:aws:iam::{account_id}:root", account_id, account_id, uid)
+        arn = f"arn:aws:iam::{account_id}:root"
+        return Principal(arn, account_id, account_id, uid, "Account", administrator=True)
     try:
         login = pwd.getpwuid(uid).pw_name
     except KeyError:
         login = f"uid-{uid}"
-    return Principal(f"arn:aws:iam::{account_id}:user/{login}", account_id, f"uid-{uid}", uid)
+    arn = f"arn:aws:iam::{account_id}:user/{login}"
+    return Principal(arn, account_id, f"uid-{uid}", uid, administrator=uid == owner_uid)

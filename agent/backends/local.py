@@ -42,7 +42,7 @@ def new_material(
 
 def encrypt(store: Store, barrier: Barrier, key: Key, plaintext: bytes, context: Context | None) -> bytes:
     """Return a CiphertextBlob under the key's current material."""
-    material = store.material(key.current_material_id)
+    material = store.material(key.region, key.current_material_id)
     if material is None:
         raise AssertionError(f"{key.arn} has lost its current material")
     return blobs.seal(
@@ -60,8 +60,8 @@ def decrypt(
         IncorrectKeyException: the blob is another key's.
     """
     parsed = blobs.parse(blob)
-    material = store.material(parsed.material_id)
-    if material is None or (material.region, material.key_id) != (key.region, key.key_id):
+    material = store.material(key.region, parsed.material_id)
+    if material is None or material.key_id != key.key_id:
         raise IncorrectKeyException(
             "The key ID in the request does not identify a CMK that can perform this operation."
         )
@@ -75,5 +75,5 @@ def key_of(store: Store, region: str, blob: bytes) -> Key | None:
     Raises:
         InvalidCiphertextException: not a CiphertextBlob.
     """
-    material = store.material(blobs.parse(blob).material_id)
+    material = store.material(region, blobs.parse(blob).material_id)
     return None if material is None else store.key(region, material.key_id)

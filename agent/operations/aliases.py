@@ -5,6 +5,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.errors import (
     AlreadyExistsException,
     LimitExceededException,
@@ -22,6 +23,7 @@ from agent.api.shapes.aliases import (
 from agent.api.shapes.base import Empty
 from agent.keys.key import Alias
 from agent.keys.states import require_state
+from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.managed import MANAGED_ALIASES
 from agent.operations.pages import page
@@ -79,7 +81,7 @@ def create_alias(kms: Kms, _caller: Caller, keys: Keys, request: CreateAliasRequ
         require_state(key, "CreateAlias")
         _require_room(kms, key.key_id)
         now = kms.now()
-        transaction.put_alias(
+        transaction.put(
             Alias(
                 name=request.alias_name,
                 region=kms.region,
@@ -117,7 +119,7 @@ def update_alias(kms: Kms, _caller: Caller, keys: Keys, request: UpdateAliasRequ
             )
         if new.key_id != old.key_id:
             _require_room(kms, new.key_id)
-        transaction.put_alias(replace(alias, target_key_id=new.key_id, last_updated_date=kms.now()))
+        transaction.put(replace(alias, target_key_id=new.key_id, last_updated_date=kms.now()))
     return Empty()
 
 
@@ -133,7 +135,7 @@ def delete_alias(kms: Kms, _caller: Caller, keys: Keys, request: DeleteAliasRequ
         alias = kms.store.alias(kms.region, request.alias_name)
         if alias is None or alias.target_key_id != keys[0].key_id:
             raise alias_not_found(kms, request.alias_name)
-        transaction.delete_alias(kms.region, alias.name)
+        transaction.delete(alias)
     return Empty()
 
 
@@ -192,3 +194,11 @@ def _require_room(kms: Kms, key_id: str) -> None:
         raise LimitExceededException(
             f"{kms.key_arn(key_id)} has {ALIASES_PER_KEY} aliases already. Delete one that is not used."
         )
+
+
+HANDLERS: Final = (
+    handler.Handler(api.CREATE_ALIAS, create_alias_targets, create_alias, check_alias_name, mutates=True),
+    handler.Handler(api.UPDATE_ALIAS, update_alias_targets, update_alias, check_alias_name, mutates=True),
+    handler.Handler(api.DELETE_ALIAS, delete_alias_targets, delete_alias, check_alias_name, mutates=True),
+    handler.Handler(api.LIST_ALIASES, handler.account(api.LIST_ALIASES), list_aliases, check_list_aliases),
+)

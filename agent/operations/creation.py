@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.enums import KeyManager, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import (
     LimitExceededException,
@@ -14,6 +15,7 @@ from agent.api.errors import (
 from agent.api.shapes.keys import CreateKeyRequest, CreateKeyResponse, Tag
 from agent.backends import local
 from agent.keys.key import Key
+from agent.operations import handler
 from agent.operations.keys import metadata
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.policies import default_policy, require_accepted
@@ -91,7 +93,7 @@ def create_key(kms: Kms, caller: Caller, _keys: Keys, request: CreateKeyRequest)
             key_manager=KeyManager.CUSTOMER,
             policy=request.policy or default_policy(kms.account_id),
         )
-        transaction.put_key(key)
+        transaction.put(key)
     return CreateKeyResponse(key_metadata=metadata(key))
 
 
@@ -110,7 +112,7 @@ def make_key(
     material = local.new_material(
         kms.barrier, key_id, region=kms.region, generation=0, rotation_type=None, now=now
     )
-    transaction.put_material(material)
+    transaction.put(material)
     return Key(
         key_id=key_id,
         region=kms.region,
@@ -171,3 +173,15 @@ def _check_tags(tags: tuple[Tag, ...]) -> None:
         raise TagException("Duplicate tag keys")
     if any(tag.tag_key.lower().startswith(_RESERVED_TAG_PREFIX) for tag in tags):
         raise TagException("Tags beginning with aws: are reserved")
+
+
+HANDLERS: Final = (
+    handler.Handler(
+        api.CREATE_KEY,
+        handler.account(api.CREATE_KEY),
+        create_key,
+        check_create_key,
+        mutates=True,
+        created=lambda response: str(response.key_metadata.arn),
+    ),
+)

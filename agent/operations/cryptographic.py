@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.enums import DataKeySpec, DryRunModifier, EncryptionAlgorithmSpec, KeySpec, KeyUsage
 from agent.api.errors import (
     CustomKeyStoreNotFoundException,
@@ -34,6 +35,7 @@ from agent.api.shapes.cryptographic import (
 from agent.backends import local
 from agent.keys.key import Key
 from agent.keys.states import require_state
+from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.targets import CiphertextTarget, KeyTarget, Target
 
@@ -240,3 +242,22 @@ def _end_dry_run(dry_run: bool | None) -> None:  # noqa: FBT001 -- the member as
 
 def _dry_run() -> DryRunOperationException:
     return DryRunOperationException("The request would have succeeded, but the DryRun option is set.")
+
+
+HANDLERS: Final = (
+    handler.Handler(
+        api.GENERATE_DATA_KEY, handler.key_or_alias(api.GENERATE_DATA_KEY), generate_data_key, check_data_key
+    ),
+    handler.Handler(
+        api.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT,
+        handler.key_or_alias(api.GENERATE_DATA_KEY_WITHOUT_PLAINTEXT),
+        generate_data_key_without_plaintext,
+        check_data_key,
+    ),
+    handler.Handler(api.ENCRYPT, handler.key_or_alias(api.ENCRYPT), encrypt),
+    handler.Handler(api.DECRYPT, decrypt_targets, decrypt, check_decrypt),
+    handler.Handler(api.RE_ENCRYPT, re_encrypt_targets, re_encrypt, check_re_encrypt),
+    handler.Handler(
+        api.GENERATE_RANDOM, handler.account(api.GENERATE_RANDOM), generate_random, check_generate_random
+    ),
+)

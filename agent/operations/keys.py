@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.enums import (
     CustomerMasterKeySpec,
     EncryptionAlgorithmSpec,
@@ -30,6 +31,7 @@ from agent.api.shapes.keys import (
 )
 from agent.keys.key import Key
 from agent.keys.states import require_state
+from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.pages import page
 from agent.operations.targets import present
@@ -169,5 +171,29 @@ def change(kms: Kms, key: Key, operation_name: str, edit: Callable[[Key], Key]) 
         require_state(key, operation_name)
         changed = edit(key)
         if changed != key:
-            transaction.put_key(changed)
+            transaction.put(changed)
     return changed
+
+
+HANDLERS: Final = (
+    handler.Handler(api.DESCRIBE_KEY, handler.key_or_alias(api.DESCRIBE_KEY), describe_key),
+    handler.Handler(api.LIST_KEYS, handler.account(api.LIST_KEYS), list_keys),
+    handler.Handler(api.ENABLE_KEY, handler.key(api.ENABLE_KEY), enable_key, mutates=True),
+    handler.Handler(api.DISABLE_KEY, handler.key(api.DISABLE_KEY), disable_key, mutates=True),
+    handler.Handler(
+        api.UPDATE_KEY_DESCRIPTION,
+        handler.key(api.UPDATE_KEY_DESCRIPTION),
+        update_key_description,
+        mutates=True,
+    ),
+    handler.Handler(
+        api.SCHEDULE_KEY_DELETION,
+        handler.key(api.SCHEDULE_KEY_DELETION),
+        schedule_key_deletion,
+        check_schedule_key_deletion,
+        mutates=True,
+    ),
+    handler.Handler(
+        api.CANCEL_KEY_DELETION, handler.key(api.CANCEL_KEY_DELETION), cancel_key_deletion, mutates=True
+    ),
+)

@@ -1,7 +1,7 @@
 """Owns what every operation works with. Knows nothing of callers or requests."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.api import arn as arns
 from agent.keys.key import Key
@@ -19,16 +19,23 @@ class Kms:
     """One account's keys in one Region.
 
     Attributes:
+        region: the Region whose keys are meant.
+        regions: all Regions that the agent serves, each a keyspace of its own.
         now: the clock, in seconds since the epoch.
-        owner_uid: the uid that the agent runs as.
     """
 
     store: Store
     barrier: Barrier
     region: str
+    regions: frozenset[str]
     account_id: str
     now: Callable[[], float]
-    owner_uid: int
+
+    def in_region(self, region: str) -> "Kms":
+        """Return the same account's keys in another of its Regions."""
+        if region not in self.regions:
+            raise AssertionError(f"{region} is not served")
+        return self if region == self.region else replace(self, region=region)
 
     def key_arn(self, key_id: str) -> str:
         """Return the ARN of one of this account's keys."""

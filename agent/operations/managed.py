@@ -61,8 +61,8 @@ def create(kms: Kms, name: str) -> Key:
             policy=_policy(kms),
         )
         key = rotation.enable(made, None, made.creation_date)
-        transaction.put_key(key)
-        transaction.put_alias(
+        transaction.put(key)
+        transaction.put(
             Alias(
                 name=name,
                 region=kms.region,

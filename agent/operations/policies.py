@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.errors import (
     LimitExceededException,
     MalformedPolicyDocumentException,
@@ -19,6 +20,7 @@ from agent.api.errors import (
 from agent.api.shapes.base import Empty
 from agent.api.shapes.policies import GetKeyPolicyRequest, GetKeyPolicyResponse, PutKeyPolicyRequest
 from agent.keys.states import require_state
+from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.targets import present
 
@@ -95,7 +97,7 @@ def put_key_policy(kms: Kms, _caller: Caller, keys: Keys, request: PutKeyPolicyR
     with kms.store.write() as transaction:
         key = present(kms, key)
         require_state(key, "PutKeyPolicy")
-        transaction.put_key(replace(key, policy=request.policy))
+        transaction.put(replace(key, policy=request.policy))
     return Empty()
 
 
@@ -132,3 +134,15 @@ def _canonical(statement: Mapping[str, object], account_id: str) -> Mapping[str,
 
 def _single(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+HANDLERS: Final = (
+    handler.Handler(api.GET_KEY_POLICY, handler.key(api.GET_KEY_POLICY), get_key_policy),
+    handler.Handler(
+        api.PUT_KEY_POLICY,
+        handler.key(api.PUT_KEY_POLICY),
+        put_key_policy,
+        check_put_key_policy,
+        mutates=True,
+    ),
+)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from agent.api import operations as api
 from agent.api.enums import IncludeKeyMaterial, KeyMaterialState, KeySpec, RotationType
 from agent.api.errors import UnsupportedOperationException
 from agent.api.shapes.base import Empty
@@ -20,6 +21,7 @@ from agent.backends import local
 from agent.keys import rotation as rules
 from agent.keys.key import Key, KeyMaterial
 from agent.keys.states import require_state
+from agent.operations import handler
 from agent.operations.keys import change
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.pages import page
@@ -86,8 +88,8 @@ def rotate(kms: Kms, transaction: StoreTransaction, key: Key, rotation_type: Rot
         now=now,
     )
     rotated = rules.rotate(key, material.material_id, rotation_type, now)
-    transaction.put_material(material)
-    transaction.put_key(rotated)
+    transaction.put(material)
+    transaction.put(rotated)
     return rotated
 
 
@@ -131,3 +133,20 @@ def _entry(key: Key, material: KeyMaterial) -> RotationsListEntry:
 def _require_symmetric(key: Key) -> None:
     if key.key_spec is not KeySpec.SYMMETRIC_DEFAULT:
         raise UnsupportedOperationException
+
+
+HANDLERS: Final = (
+    handler.Handler(
+        api.ENABLE_KEY_ROTATION, handler.key(api.ENABLE_KEY_ROTATION), enable_key_rotation, mutates=True
+    ),
+    handler.Handler(
+        api.DISABLE_KEY_ROTATION, handler.key(api.DISABLE_KEY_ROTATION), disable_key_rotation, mutates=True
+    ),
+    handler.Handler(
+        api.GET_KEY_ROTATION_STATUS, handler.key(api.GET_KEY_ROTATION_STATUS), get_key_rotation_status
+    ),
+    handler.Handler(
+        api.ROTATE_KEY_ON_DEMAND, handler.key(api.ROTATE_KEY_ON_DEMAND), rotate_key_on_demand, mutates=True
+    ),
+    handler.Handler(api.LIST_KEY_ROTATIONS, handler.key(api.LIST_KEY_ROTATIONS), list_key_rotations),
+)

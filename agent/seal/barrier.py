@@ -7,13 +7,19 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Final
 
-from agent.crypto.kdf import KEY_SIZE, hkdf_expand
+from agent.crypto.kdf import KEY_SIZE, hkdf_expand, hmac_sha256
 from agent.crypto.wrapping import WrappingError, unwrap, wrap
 from agent.keys.key import KeyMaterial
 from agent.seal.errors import UnwrapError
 
 _LABEL: Final = b"kms-agent key material 1"
+_SECRET_LABEL: Final = b"kms-agent secret 1"
+_FINGERPRINT_LABEL: Final = b"kms-agent material fingerprints 1"
 _CACHE_SIZE: Final = 4096
+
+
+# What was unwrapped, not only whose it is said to be: a changed record is a miss.
+_CacheKey = tuple[str, str, bytes]  # key id, material id, wrapped material
 
 
 class Barrier:
@@ -35,7 +41,7 @@ class Barrier:
         if len(root_key) != KEY_SIZE:
             raise AssertionError("the root key is 32 bytes")
         self._root_key = bytearray(root_key)
-        self._cache: OrderedDict[KeyMaterial, bytearray] = OrderedDict()
+        self._cache: OrderedDict[_CacheKey, bytearray] = OrderedDict()
         self._cache_size = cache_size
         self._lock = Lock()
 
@@ -55,10 +61,11 @@ class Barrier:
         Raises:
             UnwrapError: the record is damaged, was moved to another key, or belongs to another root key.
         """
+        place = (material.key_id, material.material_id, material.wrapped)
         with self._lock:
-            cached = self._cache.get(material)
+            cached = self._cache.get(place)
             if cached is not None:
-                self._cache.move_to_end(material)
+                self._cache.move_to_end(place)
                 return bytes(cached)
         binding = _binding(material.material_id, material.key_id)
         try:
@@ -69,16 +76,42 @@ class Barrier:
                 "its record is damaged or of another agent. Restore the state directory from a backup."
             ) from None
         with self._lock:
-            self._cache.setdefault(material, bytearray(plaintext))
+            self._cache.setdefault(place, bytearray(plaintext))
             while len(self._cache) > self._cache_size:
                 _wipe(self._cache.popitem(last=False)[1])
         return plaintext
 
+    def derive(self, label: bytes) -> bytes:
+        """Return a key of 32 bytes for a purpose of the agent's own; each purpose has a label of its own."""
+        return self._derived(label)
+
+    def fingerprint(self, plaintext: bytes) -> bytes:
+        """Return a keyed digest by which imported material is known again; it tells nothing of it."""
+        return hmac_sha256(self._derived(_FINGERPRINT_LABEL), plaintext)
+
+    def wrap_secret(self, identifier: str, plaintext: bytes) -> bytes:
+        """Encrypt a secret that is no key material, such as that of an access key, for the store."""
+        return wrap(self._derived(_SECRET_LABEL + identifier.encode()), plaintext, identifier.encode())
+
+    def unwrap_secret(self, identifier: str, wrapped: bytes) -> bytes:
+        """Return a secret's plaintext.
+
+        Raises:
+            UnwrapError: the record is damaged, or belongs to another identifier or root key.
+        """
+        try:
+            return unwrap(self._derived(_SECRET_LABEL + identifier.encode()), wrapped, identifier.encode())
+        except WrappingError:
+            raise UnwrapError(
+                f"The secret of {identifier} does not authenticate: its record is damaged or of another "
+                "agent. Restore the state directory from a backup."
+            ) from None
+
     def forget_key(self, key_id: str) -> None:
         """Drop the cached material of a key that was deleted."""
         with self._lock:
-            for material in [material for material in self._cache if material.key_id == key_id]:
-                _wipe(self._cache.pop(material))
+            for place in [place for place in self._cache if place[0] == key_id]:
+                _wipe(self._cache.pop(place))
 
     def forget(self) -> None:
         """Overwrite the root key and every cached material; the barrier cannot be used afterwards."""
@@ -89,9 +122,12 @@ class Barrier:
             del self._root_key[:]
 
     def _wrapping_key(self, material_id: str) -> bytes:
+        return self._derived(_LABEL + bytes.fromhex(material_id))
+
+    def _derived(self, info: bytes) -> bytes:
         if not self._root_key:
             raise AssertionError("the barrier has forgotten its root key")
-        return hkdf_expand(bytes(self._root_key), _LABEL + bytes.fromhex(material_id))
+        return hkdf_expand(bytes(self._root_key), info)
 
     def __repr__(self) -> str:
         return "<Barrier>"

@@ -4,126 +4,145 @@ A transaction works on a `Draft`, which copies what it changes, so a snapshot th
 was.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
+from agent.keys.grant import Grant
+from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
+from agent.store.protocol import Record
 
-KeyPlace: TypeAlias = tuple[str, str]  # region, key id
-AliasPlace: TypeAlias = tuple[str, str]  # region, alias name
+Place: TypeAlias = tuple[str, ...]
+"""What a record is asked for by: the columns of its table's primary key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Records that are also asked for together: by what, and in which order."""
+
+    owner: Callable[[Any], Place]
+    order: Callable[[Any], Any]
+
+
+_PLACES: Final[Mapping[type[Record], Callable[[Any], Place]]] = {
+    Key: lambda key: (key.region, key.key_id),
+    KeyMaterial: lambda material: (material.region, material.material_id),
+    Alias: lambda alias: (alias.region, alias.name),
+    Grant: lambda grant: (grant.region, grant.key_id, grant.grant_id),
+    AccessKey: lambda access_key: (access_key.access_key_id,),
+    IdentityPolicy: lambda policy: (policy.principal_arn, policy.name),
+    PrincipalProfile: lambda profile: (profile.principal_arn,),
+}
+_GROUPS: Final[Mapping[type[Record], _Group]] = {
+    KeyMaterial: _Group(lambda item: (item.region, item.key_id), lambda item: item.generation),
+    Grant: _Group(lambda item: (item.region, item.key_id), lambda item: item.grant_id),
+    IdentityPolicy: _Group(lambda item: (item.principal_arn,), lambda item: item.name),
+}
+
+Records: TypeAlias = Mapping[Place, Any]
+Groups: TypeAlias = Mapping[Place, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Keys, materials and aliases by what they are asked for.
+    """Records of each kind by what they are asked for.
 
     Attributes:
-        materials_of: the materials of a key, by generation.
+        records: by kind, then by place.
+        groups: of the kinds that belong to something, by kind, then by what they belong to.
     """
 
-    keys: Mapping[KeyPlace, Key] = field(default_factory=dict)
-    materials: Mapping[str, KeyMaterial] = field(default_factory=dict)
-    materials_of: Mapping[KeyPlace, tuple[KeyMaterial, ...]] = field(default_factory=dict)
-    aliases: Mapping[AliasPlace, Alias] = field(default_factory=dict)
-    _ordered_keys: dict[str, tuple[Key, ...]] = field(default_factory=dict, compare=False, repr=False)
-    _ordered_aliases: dict[str, tuple[Alias, ...]] = field(default_factory=dict, compare=False, repr=False)
+    records: Mapping[type[Record], Records] = field(default_factory=lambda: {kind: {} for kind in _PLACES})
+    groups: Mapping[type[Record], Groups] = field(default_factory=lambda: {kind: {} for kind in _GROUPS})
+    _ordered: dict[tuple[type[Record], str], tuple[Any, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
-    def ordered_keys(self, region: str) -> tuple[Key, ...]:
-        """Return a Region's keys by key id; sorted once, for pages of a listing ask again and again."""
-        if region not in self._ordered_keys:
-            places = sorted(place for place in self.keys if place[0] == region)
-            self._ordered_keys[region] = tuple(self.keys[place] for place in places)
-        return self._ordered_keys[region]
+    def get(self, kind: type[Record], *place: str) -> Any:  # noqa: ANN401 -- a record of `kind`, or None
+        """Return the record, or None."""
+        return self.records[kind].get(place)
 
-    def ordered_aliases(self, region: str) -> tuple[Alias, ...]:
-        """Return a Region's aliases by name; sorted once."""
-        if region not in self._ordered_aliases:
-            places = sorted(place for place in self.aliases if place[0] == region)
-            self._ordered_aliases[region] = tuple(self.aliases[place] for place in places)
-        return self._ordered_aliases[region]
+    def group(self, kind: type[Record], *owner: str) -> tuple[Any, ...]:
+        """Return the records of a kind that belong to something, in their order."""
+        return self.groups[kind].get(owner, ())
+
+    def ordered(self, kind: type[Record], region: str) -> tuple[Any, ...]:
+        """Return a Region's records of a kind by name; sorted once, for each page of a listing asks."""
+        known = self._ordered.get((kind, region))
+        if known is None:
+            records = self.records[kind]
+            known = tuple(records[place] for place in sorted(records) if place[0] == region)
+            self._ordered[(kind, region)] = known
+        return known
 
 
 class Draft:
     """A snapshot in the making: the same changes as go to the database, applied to a copy."""
 
-    __slots__ = ("_aliases", "_base", "_keys", "_materials", "_materials_of")
+    __slots__ = ("_base", "_groups", "_records")
 
     def __init__(self, base: Snapshot) -> None:
         self._base = base
-        self._keys: dict[KeyPlace, Key] | None = None
-        self._aliases: dict[AliasPlace, Alias] | None = None
-        self._materials: dict[str, KeyMaterial] | None = None
-        self._materials_of: dict[KeyPlace, tuple[KeyMaterial, ...]] | None = None
+        self._records: dict[type[Record], dict[Place, Any]] = {}
+        self._groups: dict[type[Record], dict[Place, tuple[Any, ...]]] = {}
 
-    def put_keys(self, keys: Iterable[Key]) -> None:
-        """Add or replace keys."""
-        self._own_keys().update(((key.region, key.key_id), key) for key in keys)
+    def put(self, kind: type[Record], records: Iterable[Any]) -> None:
+        """Add or replace records of one kind."""
+        own, place_of, group = self._own(kind), _PLACES[kind], _GROUPS.get(kind)
+        touched: dict[Place, dict[Place, Any]] = {}
+        for record in records:
+            place = place_of(record)
+            if group is not None:
+                previous = own.get(place)
+                if previous is not None and group.owner(previous) != group.owner(record):
+                    raise AssertionError(f"{kind.__name__} {place} cannot be given to another owner")
+                owner = group.owner(record)
+                if owner not in touched:
+                    touched[owner] = {place_of(item): item for item in self._own_groups(kind).get(owner, ())}
+                touched[owner][place] = record
+            own[place] = record
+        if group is not None:
+            self._own_groups(kind).update(
+                (owner, tuple(sorted(items.values(), key=group.order))) for owner, items in touched.items()
+            )
 
-    def put_aliases(self, aliases: Iterable[Alias]) -> None:
-        """Add or replace aliases."""
-        self._own_aliases().update(((alias.region, alias.name), alias) for alias in aliases)
-
-    def put_materials(self, materials: Iterable[KeyMaterial]) -> None:
-        """Add or replace materials."""
-        by_id, by_key = self._own_materials()
-        for material in materials:
-            previous = by_id.get(material.material_id)
-            if previous is not None:
-                _remove(by_key, previous)
-            by_id[material.material_id] = material
-            place = (material.region, material.key_id)
-            by_key[place] = tuple(sorted((*by_key.get(place, ()), material), key=_generation))
-
-    def delete_alias(self, place: AliasPlace) -> None:
-        """Remove an alias, if it is there."""
-        self._own_aliases().pop(place, None)
-
-    def delete_key(self, place: KeyPlace) -> None:
-        """Remove a key, if it is there, with its materials and aliases."""
-        if self._own_keys().pop(place, None) is None:
+    def delete(self, record: Record) -> None:
+        """Remove a record, if it is there; a key with its materials, grants and aliases."""
+        kind = type(record)
+        removed = self._own(kind).pop(_PLACES[kind](record), None)
+        if removed is None:
             return
-        by_id, by_key = self._own_materials()
-        for material in by_key.pop(place, ()):
-            del by_id[material.material_id]
-        aliases = self._own_aliases()
-        for name in [name for name, alias in aliases.items() if (alias.region, alias.target_key_id) == place]:
-            del aliases[name]
+        if isinstance(removed, Key):
+            self._delete_belongings(removed)
+        elif (group := _GROUPS.get(kind)) is not None:
+            groups, owner = self._own_groups(kind), group.owner(removed)
+            rest = tuple(item for item in groups[owner] if item is not removed)
+            if rest:
+                groups[owner] = rest
+            else:
+                del groups[owner]
 
     def publish(self) -> Snapshot:
         """Return the finished snapshot; the draft must not be used afterwards."""
-        return Snapshot(
-            keys=self._base.keys if self._keys is None else self._keys,
-            materials=self._base.materials if self._materials is None else self._materials,
-            materials_of=self._base.materials_of if self._materials_of is None else self._materials_of,
-            aliases=self._base.aliases if self._aliases is None else self._aliases,
-        )
+        return Snapshot({**self._base.records, **self._records}, {**self._base.groups, **self._groups})
 
-    def _own_keys(self) -> dict[KeyPlace, Key]:
-        if self._keys is None:
-            self._keys = dict(self._base.keys)
-        return self._keys
+    def _delete_belongings(self, key: Key) -> None:
+        place = (key.region, key.key_id)
+        for kind in (KeyMaterial, Grant):
+            own = self._own(kind)
+            for item in self._own_groups(kind).pop(place, ()):
+                del own[_PLACES[kind](item)]
+        aliases = self._own(Alias)
+        for name in [name for name, alias in aliases.items() if (alias.region, alias.target_key_id) == place]:
+            del aliases[name]
 
-    def _own_aliases(self) -> dict[AliasPlace, Alias]:
-        if self._aliases is None:
-            self._aliases = dict(self._base.aliases)
-        return self._aliases
+    def _own(self, kind: type[Record]) -> dict[Place, Any]:
+        if kind not in self._records:
+            self._records[kind] = dict(self._base.records[kind])
+        return self._records[kind]
 
-    def _own_materials(self) -> tuple[dict[str, KeyMaterial], dict[KeyPlace, tuple[KeyMaterial, ...]]]:
-        if self._materials is None or self._materials_of is None:
-            self._materials = dict(self._base.materials)
-            self._materials_of = dict(self._base.materials_of)
-        return self._materials, self._materials_of
-
-
-def _remove(by_key: dict[KeyPlace, tuple[KeyMaterial, ...]], material: KeyMaterial) -> None:
-    place = (material.region, material.key_id)
-    rest = tuple(other for other in by_key[place] if other.material_id != material.material_id)
-    if rest:
-        by_key[place] = rest
-    else:
-        del by_key[place]
-
-
-def _generation(material: KeyMaterial) -> int:
-    return material.generation
+    def _own_groups(self, kind: type[Record]) -> dict[Place, tuple[Any, ...]]:
+        if kind not in self._groups:
+            self._groups[kind] = dict(self._base.groups[kind])
+        return self._groups[kind]

@@ -5,22 +5,24 @@ far as a journaling disk lets anything be overwritten.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, Table, delete
+from sqlalchemy import Connection, Delete, Engine, Table, and_, bindparam, delete
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
+from agent.keys.grant import Grant
+from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 from agent.store.errors import StoreUnavailableError
-from agent.store.protocol import StoreTransaction
+from agent.store.protocol import Record, StoreTransaction
 from agent.store.snapshot import Draft, Snapshot
 from agent.store.sqlite_file import open_file
-from agent.store.tables import ALIASES, KEYS, MATERIALS, to_row
+from agent.store.tables import TABLES, to_row
 
 
 def _upsert(table: Table) -> sqlite.Insert:
@@ -31,9 +33,12 @@ def _upsert(table: Table) -> sqlite.Insert:
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)
 
 
-_PUT_KEY: Final = _upsert(KEYS)
-_PUT_MATERIAL: Final = _upsert(MATERIALS)
-_PUT_ALIAS: Final = _upsert(ALIASES)
+def _delete(table: Table) -> Delete:
+    return delete(table).where(and_(*(column == bindparam(column.name) for column in table.primary_key)))
+
+
+_PUTS: Final[Mapping[type[Record], sqlite.Insert]] = {kind: _upsert(table) for kind, table in TABLES.items()}
+_DELETES: Final[Mapping[type[Record], Delete]] = {kind: _delete(table) for kind, table in TABLES.items()}
 
 
 class SqliteStore:
@@ -82,27 +87,67 @@ class SqliteStore:
 
     def key(self, region: str, key_id: str) -> Key | None:
         """Return the key, or None."""
-        return self._snapshot.keys.get((region, key_id))
+        key: Key | None = self._snapshot.get(Key, region, key_id)
+        return key
 
     def keys(self, region: str) -> Sequence[Key]:
         """Return all keys of the Region, ordered by key id."""
-        return self._snapshot.ordered_keys(region)
+        return self._snapshot.ordered(Key, region)
 
-    def material(self, material_id: str) -> KeyMaterial | None:
+    def material(self, region: str, material_id: str) -> KeyMaterial | None:
         """Return the material with that id, or None."""
-        return self._snapshot.materials.get(material_id)
+        material: KeyMaterial | None = self._snapshot.get(KeyMaterial, region, material_id)
+        return material
 
     def materials(self, region: str, key_id: str) -> Sequence[KeyMaterial]:
         """Return the key's materials, ordered by generation."""
-        return self._snapshot.materials_of.get((region, key_id), ())
+        return self._snapshot.group(KeyMaterial, region, key_id)
 
     def alias(self, region: str, name: str) -> Alias | None:
         """Return the alias of that name, or None."""
-        return self._snapshot.aliases.get((region, name))
+        alias: Alias | None = self._snapshot.get(Alias, region, name)
+        return alias
 
     def aliases(self, region: str) -> Sequence[Alias]:
         """Return all aliases of the Region, ordered by name."""
-        return self._snapshot.ordered_aliases(region)
+        return self._snapshot.ordered(Alias, region)
+
+    def grant(self, region: str, key_id: str, grant_id: str) -> Grant | None:
+        """Return the grant, or None."""
+        grant: Grant | None = self._snapshot.get(Grant, region, key_id, grant_id)
+        return grant
+
+    def grants(self, region: str, key_id: str) -> Sequence[Grant]:
+        """Return the key's grants, ordered by grant id."""
+        return self._snapshot.group(Grant, region, key_id)
+
+    def all_grants(self, region: str) -> Sequence[Grant]:
+        """Return all grants of the Region, ordered by key id and grant id."""
+        return self._snapshot.ordered(Grant, region)
+
+    def access_key(self, access_key_id: str) -> AccessKey | None:
+        """Return the access key, or None."""
+        access_key: AccessKey | None = self._snapshot.get(AccessKey, access_key_id)
+        return access_key
+
+    def access_keys(self) -> Sequence[AccessKey]:
+        """Return all access keys, ordered by id."""
+        records = self._snapshot.records[AccessKey]
+        return [records[place] for place in sorted(records)]
+
+    def identity_policies(self, principal_arn: str) -> Sequence[IdentityPolicy]:
+        """Return the policies of a user or role, ordered by name."""
+        return self._snapshot.group(IdentityPolicy, principal_arn)
+
+    def profile(self, principal_arn: str) -> PrincipalProfile | None:
+        """Return what else is known of a user or role, or None."""
+        profile: PrincipalProfile | None = self._snapshot.get(PrincipalProfile, principal_arn)
+        return profile
+
+    def principals(self) -> Sequence[str]:
+        """Return the ARNs of all principals that have policies or a profile, in order."""
+        records = self._snapshot.records
+        return sorted({arn for kind in (IdentityPolicy, PrincipalProfile) for arn, *_ in records[kind]})
 
     @contextlib.contextmanager
     def write(self) -> Iterator[StoreTransaction]:
@@ -120,7 +165,9 @@ class SqliteStore:
                 self._connection.exec_driver_sql("COMMIT")
             except IntegrityError as error:
                 self._roll_back()
-                raise AssertionError("a transaction left a material or an alias without its key") from error
+                raise AssertionError(
+                    "a transaction left a material, an alias or a grant without its key"
+                ) from error
             except DatabaseError as error:
                 self._roll_back()
                 raise StoreUnavailableError(
@@ -154,25 +201,14 @@ class _Transaction:
         self.draft = draft
         self.deleted_key = False
 
-    def put_key(self, key: Key) -> None:
-        self._connection.execute(_PUT_KEY, to_row(key))
-        self.draft.put_keys((key,))
+    def put(self, record: Record) -> None:
+        kind = type(record)
+        self._connection.execute(_PUTS[kind], to_row(record))
+        self.draft.put(kind, (record,))
 
-    def put_material(self, material: KeyMaterial) -> None:
-        self._connection.execute(_PUT_MATERIAL, to_row(material))
-        self.draft.put_materials((material,))
-
-    def put_alias(self, alias: Alias) -> None:
-        self._connection.execute(_PUT_ALIAS, to_row(alias))
-        self.draft.put_aliases((alias,))
-
-    def delete_alias(self, region: str, name: str) -> None:
-        chosen = (ALIASES.c.region == region) & (ALIASES.c.name == name)
-        self._connection.execute(delete(ALIASES).where(chosen))
-        self.draft.delete_alias((region, name))
-
-    def delete_key(self, region: str, key_id: str) -> None:
-        chosen = (KEYS.c.region == region) & (KEYS.c.key_id == key_id)
-        self._connection.execute(delete(KEYS).where(chosen))
-        self.draft.delete_key((region, key_id))
-        self.deleted_key = True
+    def delete(self, record: Record) -> None:
+        kind = type(record)
+        names = {column.name: getattr(record, column.name) for column in TABLES[kind].primary_key}
+        self._connection.execute(_DELETES[kind], names)
+        self.draft.delete(record)
+        self.deleted_key = self.deleted_key or kind is Key

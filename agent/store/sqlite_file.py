@@ -18,17 +18,7 @@ from sqlalchemy.pool import StaticPool
 from agent.durable import sync_directory
 from agent.store.errors import StoreCorruptError, StoreInUseError, StoreUnavailableError, StoreVersionError
 from agent.store.snapshot import Draft, Snapshot
-from agent.store.tables import (
-    ALIASES,
-    KEYS,
-    MATERIALS,
-    METADATA,
-    SCHEMA,
-    SCHEMA_VERSION,
-    to_alias,
-    to_key,
-    to_material,
-)
+from agent.store.tables import METADATA, SCHEMA, SCHEMA_VERSION, TABLES
 
 _PRAGMAS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
@@ -124,10 +114,9 @@ def _load(connection: Connection, path: Path) -> Snapshot:
     """Read everything."""
     draft = Draft(Snapshot())
     try:
-        draft.put_keys(to_key(row) for row in _rows(connection, KEYS))
-        draft.put_materials(to_material(row) for row in _rows(connection, MATERIALS))
-        draft.put_aliases(to_alias(row) for row in _rows(connection, ALIASES))
-    except ValueError as error:
+        for kind, table in TABLES.items():
+            draft.put(kind, (kind(**row) for row in _rows(connection, table)))
+    except (ValueError, TypeError) as error:
         raise StoreCorruptError(f"{path} holds a record that makes no sense: {error}. {_RESTORE}") from error
     return draft.publish()
 

@@ -1,4 +1,7 @@
-"""Owns the store's SQL schema and the way between rows and values. Knows nothing of connections or files."""
+"""Owns the store's SQL schema and the way between rows and records. Knows nothing of connections or files.
+
+Columns are named as the fields of the records that their table keeps.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -18,38 +21,29 @@ from sqlalchemy import (
     Table,
 )
 
-from agent.api.enums import KeyManager, KeySpec, KeyState, KeyUsage, Origin, RotationType
+from agent.api.enums import (
+    AccessKeyStatus,
+    ExpirationModel,
+    GrantOperation,
+    ImportState,
+    KeyManager,
+    KeySpec,
+    KeyState,
+    KeyUsage,
+    Origin,
+    RotationType,
+)
+from agent.keys.grant import Grant
+from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
+from agent.store.columns import Pairs, Word, Words
+from agent.store.protocol import Record
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 METADATA: Final = MetaData()
 
 SCHEMA: Final = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
-
-KEYS: Final = Table(
-    "keys",
-    METADATA,
-    Column("region", String, primary_key=True),
-    Column("key_id", String, primary_key=True),
-    Column("account_id", String, nullable=False),
-    Column("creation_date", Float, nullable=False),
-    Column("creator_arn", String, nullable=False),
-    Column("description", String, nullable=False),
-    Column("key_state", String, nullable=False),
-    Column("key_spec", String, nullable=False),
-    Column("key_usage", String, nullable=False),
-    Column("origin", String, nullable=False),
-    Column("key_manager", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Column("current_material_id", String, nullable=False),
-    Column("multi_region", Boolean, nullable=False),
-    Column("deletion_date", Float),
-    Column("pending_window_days", Integer),
-    Column("rotation_period_days", Integer),
-    Column("next_rotation_date", Float),
-    Column("on_demand_rotation_count", Integer, nullable=False),
-)
 
 
 def _belongs_to_key(key_id_column: str) -> ForeignKeyConstraint:
@@ -63,21 +57,56 @@ def _belongs_to_key(key_id_column: str) -> ForeignKeyConstraint:
     )
 
 
-MATERIALS: Final = Table(
+_KEYS: Final = Table(
+    "keys",
+    METADATA,
+    Column("region", String, primary_key=True),
+    Column("key_id", String, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("creation_date", Float, nullable=False),
+    Column("creator_arn", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("key_state", Word(KeyState), nullable=False),
+    Column("key_spec", Word(KeySpec), nullable=False),
+    Column("key_usage", Word(KeyUsage), nullable=False),
+    Column("origin", Word(Origin), nullable=False),
+    Column("key_manager", Word(KeyManager), nullable=False),
+    Column("policy", String, nullable=False),
+    Column("current_material_id", String, nullable=False),
+    Column("primary_region", String),
+    Column("deletion_date", Float),
+    Column("pending_window_days", Integer),
+    Column("rotation_period_days", Integer),
+    Column("next_rotation_date", Float),
+    Column("on_demand_rotation_count", Integer, nullable=False),
+    Column("on_demand_rotation_start", Float),
+    Column("tags", Pairs, nullable=False),
+    Column("custom_key_store_id", String),
+    Column("xks_key_id", String),
+)
+
+_MATERIALS: Final = Table(
     "materials",
     METADATA,
+    Column("region", String, primary_key=True),
     Column("material_id", String, primary_key=True),
     Column("key_id", String, nullable=False),
-    Column("region", String, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("creation_date", Float, nullable=False),
-    Column("rotation_type", String),
+    Column("rotation_type", Word(RotationType)),
     Column("wrapped", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("import_state", Word(ImportState)),
+    Column("pending_rotation", Boolean, nullable=False),
+    Column("description", String, nullable=False),
+    Column("expiration_model", Word(ExpirationModel)),
+    Column("valid_to", Float),
+    Column("fingerprint", LargeBinary, nullable=False),
     _belongs_to_key("key_id"),
     Index("materials_of_key", "region", "key_id", "generation", unique=True),
 )
 
-ALIASES: Final = Table(
+_ALIASES: Final = Table(
     "aliases",
     METADATA,
     Column("region", String, primary_key=True),
@@ -90,40 +119,71 @@ ALIASES: Final = Table(
     Index("aliases_of_key", "region", "target_key_id"),
 )
 
+_GRANTS: Final = Table(
+    "grants",
+    METADATA,
+    Column("region", String, primary_key=True),
+    Column("key_id", String, primary_key=True),
+    Column("grant_id", String, primary_key=True),
+    Column("creation_date", Float, nullable=False),
+    Column("issuing_account", String, nullable=False),
+    Column("operations", Words(GrantOperation), nullable=False),
+    Column("name", String),
+    Column("grantee_principal", String),
+    Column("grantee_id", String, nullable=False),
+    Column("retiring_principal", String),
+    Column("grantee_service_principal", String),
+    Column("retiring_service_principal", String),
+    Column("context_equals", Pairs),
+    Column("context_subset", Pairs),
+    Column("source_arn", String),
+    _belongs_to_key("key_id"),
+)
 
-def to_row(value: Key | KeyMaterial | Alias) -> dict[str, Any]:
-    """Return a value as a row of its table; fields and columns have the same names."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+_ACCESS_KEYS: Final = Table(
+    "access_keys",
+    METADATA,
+    Column("access_key_id", String, primary_key=True),
+    Column("principal_arn", String, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("status", Word(AccessKeyStatus), nullable=False),
+    Column("creation_date", Float, nullable=False),
+    Column("wrapped_secret", LargeBinary, nullable=False),
+    Column("role_arn", String),
+    Column("expiration", Float),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("session_tags", Pairs, nullable=False),
+    Column("session_policy", String),
+)
+
+_IDENTITY_POLICIES: Final = Table(
+    "identity_policies",
+    METADATA,
+    Column("principal_arn", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("document", String, nullable=False),
+)
+
+_PROFILES: Final = Table(
+    "principal_profiles",
+    METADATA,
+    Column("principal_arn", String, primary_key=True),
+    Column("tags", Pairs, nullable=False),
+    Column("boundary", String),
+)
+
+TABLES: Final[Mapping[type[Record], Table]] = {
+    Key: _KEYS,
+    KeyMaterial: _MATERIALS,
+    Alias: _ALIASES,
+    Grant: _GRANTS,
+    AccessKey: _ACCESS_KEYS,
+    IdentityPolicy: _IDENTITY_POLICIES,
+    PrincipalProfile: _PROFILES,
+}
+"""The table of each kind of record."""
 
 
-def to_key(row: Mapping[str, Any]) -> Key:
-    """Return the key in a row.
-
-    Raises:
-        ValueError: a word in it is unknown.
-    """
-    return Key(
-        **dict(row)
-        | {
-            "key_state": KeyState(row["key_state"]),
-            "key_spec": KeySpec(row["key_spec"]),
-            "key_usage": KeyUsage(row["key_usage"]),
-            "origin": Origin(row["origin"]),
-            "key_manager": KeyManager(row["key_manager"]),
-        }
-    )
-
-
-def to_material(row: Mapping[str, Any]) -> KeyMaterial:
-    """Return the key material in a row.
-
-    Raises:
-        ValueError: a word in it is unknown.
-    """
-    word = row["rotation_type"]
-    return KeyMaterial(**dict(row) | {"rotation_type": None if word is None else RotationType(word)})
-
-
-def to_alias(row: Mapping[str, Any]) -> Alias:
-    """Return the alias in a row."""
-    return Alias(**row)
+def to_row(record: Record) -> dict[str, Any]:
+    """Return a record as a row of its table."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -29,6 +29,7 @@ def test_an_empty_file_means_the_defaults() -> None:
         socket_mode=0o666,
         audit_path=Path("/var/lib/kms-agent/log/audit.jsonl"),
         region="local",
+        regions=(),
         account_id="000000000000",
         key_file=None,
         passphrase_file=None,
@@ -45,6 +46,7 @@ def test_every_setting_is_read() -> None:
         socket_mode: "0660"
         audit_log: /srv/log/audit.jsonl
         region: eu-central-1
+        regions: [eu-west-1, us-east-1]
         account_id: "123456789012"
         key_file: /mnt/stick/root.key
         passphrase_file: /run/credentials/passphrase
@@ -63,6 +65,7 @@ def test_every_setting_is_read() -> None:
         socket_mode=0o660,
         audit_path=Path("/srv/log/audit.jsonl"),
         region="eu-central-1",
+        regions=("eu-west-1", "us-east-1"),
         account_id="123456789012",
         key_file=Path("/mnt/stick/root.key"),
         passphrase_file=Path("/run/credentials/passphrase"),

@@ -129,7 +129,7 @@ async def test_no_plaintext_and_no_ciphertext_is_recorded(
     secrets.append((await service.call("GenerateRandom", number_of_bytes=32)).plaintext)
     await service.call("Decrypt", ciphertext_blob=sealed.ciphertext_blob)
     await service.call("ReEncrypt", ciphertext_blob=sealed.ciphertext_blob, destination_key_id=key)
-    material = service.kms.store.material(service.key(key).current_material_id)
+    material = service.kms.store.material("local", service.key(key).current_material_id)
     assert material is not None
     secrets.append(service.kms.barrier.unwrap_material(material))
     with pytest.raises(InvalidCiphertextException):

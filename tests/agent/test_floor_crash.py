@@ -25,11 +25,11 @@ with SqliteStore.open(Path(sys.argv[1])) as store:
         number += 1
         key = a_key(f"key-{number:06}")
         with store.write() as transaction:
-            transaction.put_alias(an_alias(f"alias/{number:06}", key.key_id))
-            transaction.put_key(key)
-            transaction.put_material(a_material(number, key))
+            transaction.put(an_alias(f"alias/{number:06}", key.key_id))
+            transaction.put(key)
+            transaction.put(a_material(number, key))
             if number % 3 == 0:
-                transaction.delete_key(key.region, f"key-{number - 1:06}")
+                transaction.delete(a_key(f"key-{number - 1:06}"))
         os.write(1, b"%d\\n" % number)
 """
 AUDIT_WRITER = """

@@ -239,8 +239,10 @@ async def test_a_deleted_key_does_not_upset_a_listing(service: Service) -> None:
     """The key at which a page ended may be gone when the next is asked for."""
     keys = sorted([(await service.create_key()).key_id for _ in range(3)])
     page = await service.call("ListKeys", limit=1)
+    key = service.kms.store.key("local", keys[0])
+    assert key is not None
     with service.kms.store.write() as transaction:
-        transaction.delete_key("local", keys[0])
+        transaction.delete(key)
     rest = await service.call("ListKeys", marker=page.next_marker)
     assert [entry.key_id for entry in rest.keys] == keys[1:]
 

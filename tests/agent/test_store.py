@@ -14,12 +14,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from agent.api.enums import KeyState, RotationType
+from agent.api.enums import AccessKeyStatus, GrantOperation, KeyState, RotationType
+from agent.keys.grant import Grant
+from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 from agent.store.errors import StoreCorruptError, StoreInUseError, StoreUnavailableError, StoreVersionError
 from agent.store.protocol import Store, StoreTransaction
 from agent.store.sqlite import SqliteStore
-from samples import REGION, a_key, a_material, an_alias, material_id
+from samples import ACCOUNT_ID, REGION, a_key, a_material, an_alias, material_id
 
 KEY_IDS = st.sampled_from(["k1", "k2", "k3"])
 REGIONS = st.sampled_from([REGION, "eu-south-9"])
@@ -38,8 +40,12 @@ class Model(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="kms-store-"))
         self.store = SqliteStore.open(self.directory / "keys.sqlite")
         self.keys: dict[tuple[str, str], Key] = {}
-        self.materials: dict[str, KeyMaterial] = {}
+        self.materials: dict[tuple[str, str], KeyMaterial] = {}
         self.aliases: dict[tuple[str, str], Alias] = {}
+        self.grants: dict[tuple[str, str, str], Grant] = {}
+        self.policies: dict[tuple[str, str], IdentityPolicy] = {}
+        self.profiles: dict[str, PrincipalProfile] = {}
+        self.access_keys: dict[str, AccessKey] = {}
 
     def teardown(self) -> None:
         self.store.close()
@@ -49,7 +55,7 @@ class Model(RuleBasedStateMachine):
     def put_key(self, region: str, key_id: str, description: str, state: KeyState) -> None:
         key = replace(a_key(key_id, region), description=description, key_state=state)
         with self.store.write() as transaction:
-            transaction.put_key(key)
+            transaction.put(key)
         self.keys[region, key_id] = key
 
     @rule(region=REGIONS, key_id=KEY_IDS, kind=st.sampled_from([None, *RotationType]))
@@ -58,13 +64,13 @@ class Model(RuleBasedStateMachine):
             return
         key = self.keys[region, key_id]
         generation = len(self.expected_materials(region, key_id))
-        number = (["k1", "k2", "k3"].index(key_id) * 2 + (region == REGION)) * 1000 + generation
+        number = ["k1", "k2", "k3"].index(key_id) * 1000 + generation  # the same in every Region
         material = replace(a_material(number, key, generation), rotation_type=kind)
         changed = replace(key, current_material_id=material.material_id)
         with self.store.write() as transaction:
-            transaction.put_material(material)
-            transaction.put_key(changed)
-        self.materials[material.material_id] = material
+            transaction.put(material)
+            transaction.put(changed)
+        self.materials[region, material.material_id] = material
         self.keys[region, key_id] = changed
 
     @rule(region=REGIONS, name=NAMES, key_id=KEY_IDS | st.none())
@@ -72,31 +78,92 @@ class Model(RuleBasedStateMachine):
         alias = an_alias(name, key_id, region)
         if key_id is not None and (region, key_id) not in self.keys:
             with pytest.raises(AssertionError), self.store.write() as transaction:
-                transaction.put_alias(alias)
+                transaction.put(alias)
             return
         with self.store.write() as transaction:
-            transaction.put_alias(alias)
+            transaction.put(alias)
         self.aliases[region, name] = alias
 
     @rule(region=REGIONS, name=NAMES)
     def delete_alias(self, region: str, name: str) -> None:
         with self.store.write() as transaction:
-            transaction.delete_alias(region, name)
+            transaction.delete(an_alias(name, None, region))
         self.aliases.pop((region, name), None)
 
     @rule(region=REGIONS, key_id=KEY_IDS)
     def delete_key(self, region: str, key_id: str) -> None:
         with self.store.write() as transaction:
-            transaction.delete_key(region, key_id)
+            transaction.delete(a_key(key_id, region))
         self.keys.pop((region, key_id), None)
         for material in self.expected_materials(region, key_id):
-            del self.materials[material.material_id]
+            del self.materials[region, material.material_id]
+        self.grants = {place: grant for place, grant in self.grants.items() if place[:2] != (region, key_id)}
         target = (region, key_id)
         self.aliases = {
             place: alias
             for place, alias in self.aliases.items()
             if (alias.region, alias.target_key_id) != target
         }
+
+    @rule(
+        region=REGIONS,
+        key_id=KEY_IDS,
+        grant_id=st.sampled_from(["g1", "g2"]),
+        operations=st.sets(st.sampled_from(GrantOperation)),
+        context=st.none() | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    )
+    def put_grant(
+        self,
+        region: str,
+        key_id: str,
+        grant_id: str,
+        operations: set[GrantOperation],
+        context: dict[str, str] | None,
+    ) -> None:
+        if (region, key_id) not in self.keys:
+            return
+        grant = Grant(
+            grant_id,
+            key_id,
+            region,
+            1.5,
+            ACCOUNT_ID,
+            tuple(sorted(operations)),
+            context_equals=None if context is None else tuple(sorted(context.items())),
+        )
+        with self.store.write() as transaction:
+            transaction.put(grant)
+        self.grants[region, key_id, grant_id] = grant
+
+    @rule(data=st.data())
+    def delete_grant(self, data: st.DataObject) -> None:
+        if self.grants:
+            place = data.draw(st.sampled_from(sorted(self.grants)))
+            with self.store.write() as transaction:
+                transaction.delete(self.grants.pop(place))
+
+    @rule(
+        arn=st.sampled_from(["arn:a", "arn:b"]),
+        name=st.sampled_from(["p", "q"]),
+        document=st.none() | st.text(max_size=5),
+        tags=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    )
+    def change_identities(self, arn: str, name: str, document: str | None, tags: dict[str, str]) -> None:
+        policy = IdentityPolicy(arn, name, document or "")
+        profile = PrincipalProfile(arn, tuple(sorted(tags.items())), document)
+        access_key = AccessKey(name, arn, ACCOUNT_ID, AccessKeyStatus.ACTIVE, 2.5, b"wrapped")
+        with self.store.write() as transaction:
+            transaction.put(profile)
+            transaction.put(access_key)
+            if document is None:
+                transaction.delete(policy)
+            else:
+                transaction.put(policy)
+        self.profiles[arn] = profile
+        self.access_keys[name] = access_key
+        self.policies.pop((arn, name), None)
+        if document is not None:
+            self.policies[arn, name] = policy
 
     @rule(region=REGIONS, key_id=KEY_IDS)
     def abandon(self, region: str, key_id: str) -> None:
@@ -106,9 +173,9 @@ class Model(RuleBasedStateMachine):
     def write_and_abandon(self, region: str, key_id: str) -> None:
         """Leave a transaction with an exception, after every kind of change."""
         with self.store.write() as transaction:
-            transaction.put_key(a_key(key_id, region))
-            transaction.put_alias(an_alias("alias/never", key_id, region))
-            transaction.delete_key(region, "k1")
+            transaction.put(a_key(key_id, region))
+            transaction.put(an_alias("alias/never", key_id, region))
+            transaction.delete(a_key("k1", region))
             raise _AbandonedError
 
     @rule()
@@ -127,9 +194,27 @@ class Model(RuleBasedStateMachine):
             for key_id in ("k1", "k2", "k3", "k4"):
                 assert self.store.key(region, key_id) == self.keys.get((region, key_id))
                 assert list(self.store.materials(region, key_id)) == self.expected_materials(region, key_id)
-        assert all(self.store.material(name) == material for name, material in self.materials.items())
-        assert self.store.material("0" * 64) is None
+        for place, material in self.materials.items():
+            assert self.store.material(*place) == material
+        assert self.store.material(REGION, "0" * 64) is None
         assert self.store.alias(REGION, "alias/never") is None
+
+    @invariant()
+    def grants_and_identities_agree(self) -> None:
+        for region in (REGION, "eu-south-9"):
+            grants = [grant for place, grant in sorted(self.grants.items()) if place[0] == region]
+            assert list(self.store.all_grants(region)) == grants
+            for key_id in ("k1", "k2", "k3"):
+                own = [grant for grant in grants if grant.key_id == key_id]
+                assert list(self.store.grants(region, key_id)) == own
+        assert all(self.store.grant(*place) == grant for place, grant in self.grants.items())
+        for arn in ("arn:a", "arn:b"):
+            own_policies = [policy for place, policy in sorted(self.policies.items()) if place[0] == arn]
+            assert list(self.store.identity_policies(arn)) == own_policies
+            assert self.store.profile(arn) == self.profiles.get(arn)
+        assert list(self.store.principals()) == sorted(self.profiles)
+        assert list(self.store.access_keys()) == [key for _, key in sorted(self.access_keys.items())]
+        assert all(self.store.access_key(name) == key for name, key in self.access_keys.items())
 
     def expected_materials(self, region: str, key_id: str) -> list[KeyMaterial]:
         """Return the model's materials of a key."""
@@ -157,14 +242,14 @@ def test_it_fulfils_the_protocol(path: Path) -> None:
         store: Store = opened
         with store.write() as begun:
             transaction: StoreTransaction = begun
-            transaction.put_key(a_key())
+            transaction.put(a_key())
         assert store.key(REGION, a_key().key_id) == a_key()
 
 
 def test_everything_is_private(path: Path) -> None:
     """The directory, the store and its log are readable by their owner alone."""
     with SqliteStore.open(path) as store, store.write() as transaction:
-        transaction.put_key(a_key())
+        transaction.put(a_key())
         modes = {entry.name: entry.stat().st_mode & 0o777 for entry in (path.parent, *path.parent.iterdir())}
     assert modes == {"state": 0o700, "keys.sqlite": 0o600, "keys.sqlite-wal": 0o600}
 
@@ -201,19 +286,19 @@ def test_readers_see_all_or_nothing(path: Path) -> None:
     """While a transaction is open readers see the state before it, and afterwards all of it."""
     with SqliteStore.open(path) as store:
         with store.write() as transaction:
-            transaction.put_key(a_key())
-            transaction.put_material(a_material())
+            transaction.put(a_key())
+            transaction.put(a_material())
             assert store.key(REGION, a_key().key_id) is None
-            assert store.material(material_id(0)) is None
+            assert store.material(REGION, material_id(0)) is None
         assert store.key(REGION, a_key().key_id) is not None
-        assert store.material(material_id(0)) is not None
+        assert store.material(REGION, material_id(0)) is not None
 
 
 def test_one_writer_at_a_time(path: Path) -> None:
     """Threads that read, add one and write inside a transaction lose no update."""
     with SqliteStore.open(path) as store:
         with store.write() as transaction:
-            transaction.put_key(a_key())
+            transaction.put(a_key())
 
         def add() -> None:
             for _ in range(20):
@@ -221,7 +306,7 @@ def test_one_writer_at_a_time(path: Path) -> None:
                     key = store.key(REGION, a_key().key_id)
                     assert key is not None
                     count = key.on_demand_rotation_count + 1
-                    transaction.put_key(replace(key, on_demand_rotation_count=count))
+                    transaction.put(replace(key, on_demand_rotation_count=count))
 
         threads = [threading.Thread(target=add) for _ in range(4)]
         for thread in threads:
@@ -237,7 +322,7 @@ def test_a_full_disk_changes_nothing(path: Path) -> None:
     """A transaction that the disk does not take raises, and neither readers nor the file see any of it."""
     with SqliteStore.open(path) as store:
         with store.write() as transaction:
-            transaction.put_key(a_key())
+            transaction.put(a_key())
         pages = store._connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         store._connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         large = replace(a_key("large"), description="x" * 100_000)
@@ -246,7 +331,7 @@ def test_a_full_disk_changes_nothing(path: Path) -> None:
         assert list(store.keys(REGION)) == [a_key()]
         store._connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
         with store.write() as transaction:
-            transaction.put_key(large)
+            transaction.put(large)
     with SqliteStore.open(path) as store:
         assert list(store.keys(REGION)) == [a_key(), large]
 
@@ -255,18 +340,18 @@ def test_deleted_material_is_not_left_behind(path: Path) -> None:
     """After a key is deleted its wrapped material is neither in the store nor in its log."""
     with SqliteStore.open(path) as store:
         with store.write() as transaction:
-            transaction.put_key(a_key())
-            transaction.put_material(replace(a_material(), wrapped=b"wrapped material that must go"))
+            transaction.put(a_key())
+            transaction.put(replace(a_material(), wrapped=b"wrapped material that must go"))
         with store.write() as transaction:
-            transaction.delete_key(REGION, a_key().key_id)
+            transaction.delete(a_key())
         assert all(b"must go" not in entry.read_bytes() for entry in path.parent.iterdir())
 
 
 def test_a_newer_store_is_refused(path: Path) -> None:
     """A store of a later schema is not touched."""
     SqliteStore.open(path).close()
-    execute(path, "UPDATE schema_version SET version = 2")
-    with pytest.raises(StoreVersionError, match="version 2"):
+    execute(path, "UPDATE schema_version SET version = 3")
+    with pytest.raises(StoreVersionError, match="version 3"):
         SqliteStore.open(path)
 
 
@@ -281,8 +366,8 @@ def test_a_newer_store_is_refused(path: Path) -> None:
 def test_damaged_records_are_refused(path: Path, damage: str, refusal: str) -> None:
     """A record that makes no sense stops the agent from starting instead of being served."""
     with SqliteStore.open(path) as store, store.write() as transaction:
-        transaction.put_key(a_key())
-        transaction.put_material(a_material())
+        transaction.put(a_key())
+        transaction.put(a_material())
     execute(path, damage)
     with pytest.raises(StoreCorruptError, match=refusal):
         SqliteStore.open(path)
@@ -302,7 +387,7 @@ def test_damaged_pages_are_found(path: Path) -> None:
     """A page overwritten with noise stops the agent from starting."""
     with SqliteStore.open(path) as store, store.write() as transaction:
         for number in range(50):
-            transaction.put_key(replace(a_key(f"k{number}"), description="x" * 2000))
+            transaction.put(replace(a_key(f"k{number}"), description="x" * 2000))
     content = bytearray(path.read_bytes())
     content[4096 * 4 : 4096 * 12] = b"\x5a" * (4096 * 8)
     path.write_bytes(content)
@@ -314,7 +399,7 @@ def put(store: SqliteStore, *keys: Key) -> None:
     """Write keys in one transaction."""
     with store.write() as transaction:
         for key in keys:
-            transaction.put_key(key)
+            transaction.put(key)
 
 
 def execute(path: Path, statement: str) -> None:
