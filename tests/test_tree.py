@@ -17,6 +17,7 @@ FORBIDDEN_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "mi
 KMSFS_CRYPTO_FLOOR = ("xaes", "chunks", "names", "header", "records", "bucketkeys")
 ONLY_IMPORTED_BY = {
     "cryptography": ("agent/crypto/*", "agent/seal/*", *(f"kmsfs/{name}.py" for name in KMSFS_CRYPTO_FLOOR)),
+    "nacl": ("agent/crypto/ed25519.py",),
     "pyfuse3": ("kmsfs/operations.py", "kmsfs/fuse_loop.py", "kmsfs/mount.py"),
 }
 """Third-party package → the only files of the two programs that may import it."""

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.api.errors import InvalidCiphertextException
-from agent.crypto import blob, context, kdf, wrapping
+from agent.crypto import blob, context, kdf, selftest_signing, wrapping
 
 
 class SelfTestError(Exception):
@@ -123,6 +123,7 @@ PRIMITIVES: Final[tuple[tuple[str, Callable[[], bool]], ...]] = (
     ("the encryption context", _context),
     ("the ciphertext blob", _blob),
     ("key wrapping", _wrapping),
+    *selftest_signing.PRIMITIVES,
 )
 
 

@@ -2,7 +2,11 @@
 
 import pytest
 
-from agent.crypto import blob, context, kdf, selftest, wrapping
+from agent.api.enums import KeySpec, MessageType, SigningAlgorithmSpec
+from agent.crypto import blob, context, kdf, mac, rsa, selftest, selftest_signing, wrapping
+from agent.crypto.generation import generate
+from agent.crypto.keypairs import PrivateKey, load_private
+from agent.crypto.signatures import SCHEMES
 
 
 def test_self_tests_pass_here() -> None:
@@ -21,6 +25,9 @@ def test_self_tests_pass_here() -> None:
         (blob, "hkdf_expand", "the ciphertext blob"),
         (blob, "open", "the ciphertext blob"),
         (wrapping, "unwrap", "key wrapping"),
+        (rsa, "decrypt", "RSAES-OAEP"),
+        (selftest_signing, "sha256", "ML-DSA"),
+        (mac, "generate", "HMAC-SHA-2"),
     ],
 )
 def test_a_wrong_answer_is_named(
@@ -36,7 +43,7 @@ def test_a_wrong_answer_is_named(
 def test_a_wrong_cipher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """An AES-GCM that accepts every tag is named."""
 
-    class Credulous:
+    class Accepting:
         def __init__(self, _key: bytes) -> None:
             pass
 
@@ -46,6 +53,58 @@ def test_a_wrong_cipher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         def decrypt(self, *_arguments: object) -> bytes:
             return selftest._GCM_PLAINTEXT
 
-    monkeypatch.setattr(selftest, "AESGCM", Credulous)
+    monkeypatch.setattr(selftest, "AESGCM", Accepting)
     with pytest.raises(selftest.SelfTestError, match="AES-256-GCM"):
+        selftest.run()
+
+
+class Credulous:
+    """A signature scheme that signs as before, but accepts every signature."""
+
+    def __init__(self, algorithm: SigningAlgorithmSpec) -> None:
+        self.sign = SCHEMES[algorithm].sign
+
+    def verify(self, *_arguments: object) -> None:
+        """Accept."""
+
+
+class Forger:
+    """A signature scheme that signs with a key of its own."""
+
+    def __init__(self, algorithm: SigningAlgorithmSpec) -> None:
+        self.scheme = SCHEMES[algorithm]
+        self.verify = self.scheme.verify
+        self.key = load_private(generate(KeySpec.ECC_NIST_P256).plaintext, trusted=True)
+
+    def sign(self, _key: PrivateKey, message_type: MessageType, message: bytes) -> bytes:
+        """Sign, but not as asked."""
+        return self.scheme.sign(self.key, message_type, message)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "primitive"),
+    [
+        (SigningAlgorithmSpec.RSASSA_PKCS1_V1_5_SHA_256, "RSASSA-PKCS1-v1_5"),
+        (SigningAlgorithmSpec.RSASSA_PSS_SHA_256, "RSASSA-PSS"),
+        (SigningAlgorithmSpec.ECDSA_SHA_384, "ECDSA"),
+        (SigningAlgorithmSpec.ED25519_SHA_512, "Ed25519"),
+        (SigningAlgorithmSpec.ED25519_PH_SHA_512, "Ed25519ph"),
+        (SigningAlgorithmSpec.ML_DSA_SHAKE_256, "ML-DSA"),
+    ],
+)
+def test_a_credulous_scheme_is_named(
+    monkeypatch: pytest.MonkeyPatch, algorithm: SigningAlgorithmSpec, primitive: str
+) -> None:
+    """A scheme that accepts a signature of another message is named."""
+    monkeypatch.setattr(selftest_signing, "SCHEMES", {**SCHEMES, algorithm: Credulous(algorithm)})
+    with pytest.raises(selftest.SelfTestError) as caught:
+        selftest.run()
+    assert caught.value.primitive == primitive
+
+
+def test_a_scheme_that_signs_wrongly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signing with another key than the given one is noticed."""
+    algorithm = SigningAlgorithmSpec.ECDSA_SHA_256
+    monkeypatch.setattr(selftest_signing, "SCHEMES", {**SCHEMES, algorithm: Forger(algorithm)})
+    with pytest.raises(selftest.SelfTestError, match="ECDSA"):
         selftest.run()
