@@ -44,6 +44,8 @@ def _answers(handler: Callable[_P, _R]) -> Callable[_P, Coroutine[Any, Any, _R]]
     async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return handler(*args, **kwargs)
+        except FUSEError:
+            raise
         except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
             raise _to_errno(error, args[0], handler) from None
 
@@ -57,6 +59,8 @@ def _answers_later(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_
     async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return await handler(*args, **kwargs)
+        except FUSEError:
+            raise
         except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
             raise _to_errno(error, args[0], handler) from None
 
@@ -65,8 +69,6 @@ def _answers_later(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_
 
 def _to_errno(error: Exception, operations: Any, handler: Callable[..., Any]) -> FUSEError:  # noqa: ANN401
     """Turn whatever a handler raised into the errno that the program sees: the one such boundary."""
-    if isinstance(error, FUSEError):
-        return error
     if isinstance(error, OSError):
         return FUSEError(error.errno or errno.EIO)
     if isinstance(error, KmsfsError):
@@ -219,7 +221,9 @@ class Operations(pyfuse3.Operations):
 
     @_answers
     def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
-        """Return an extended attribute."""
+        """Return an extended attribute; most questions are after one that is known not to be there."""
+        if self.core.xattrs.is_known_absent(inode, name):
+            raise FUSEError(errno.ENODATA)
         return self.core.xattrs.get(inode, name)
 
     @_answers

@@ -16,6 +16,7 @@ from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX, RecordCipher
 
 _PASSED_THROUGH: Final = b"security."
+_CAPABILITY: Final = b"security.capability"
 
 
 class Xattrs:
@@ -42,6 +43,13 @@ class Xattrs:
         self._files = files
         self._attributes = attributes
         self._records = records
+
+    def is_known_absent(self, nodeid: int, name: bytes) -> bool:
+        """Say whether `get` need not be called: the kernel asks for capabilities before every write(2)."""
+        if name != _CAPABILITY:
+            return False
+        file = self._files.get(self._inodes[nodeid].inode)
+        return file is not None and file.has_no_capability
 
     def get(self, nodeid: int, name: bytes) -> bytes:
         """getxattr(2)."""
@@ -105,13 +113,10 @@ class Xattrs:
                 return backing.getxattr(fd, name)
             finally:
                 os.close(fd)
-        # The kernel asks for security.capability before every write(2).
-        if file.has_no_capability and name == b"security.capability":
-            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
         try:
             return backing.getxattr(file.chunks.fd, name)
         except OSError as error:
-            file.has_no_capability = error.errno == errno.ENODATA and name == b"security.capability"
+            file.has_no_capability = error.errno == errno.ENODATA and name == _CAPABILITY
             raise
 
     def _owner_id(self, node: Node, fd: int) -> bytes:
