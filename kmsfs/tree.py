@@ -10,9 +10,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import stat_result
-from typing import Final
+from typing import Final, NamedTuple
 
 from kmsfs import backing
 from kmsfs.directories import TEMPORARY_PREFIX, Directories
@@ -28,8 +27,7 @@ from kmsfs.records import RecordCipher
 _KEPT_BY_CHOWN: Final = ~(stat.S_ISUID | stat.S_ISGID)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whose a new inode is: the effective uid and gid of the program that asks for it."""
 
     uid: int

@@ -6,8 +6,7 @@ the hot path is plain AES-256-GCM.
 """
 
 import os
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,12 +18,11 @@ TAG_SIZE: Final = 16
 KEY_SIZE: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A salt drawn for one write session, and the AES-256-GCM key it leads to."""
 
     salt: bytes
-    gcm: AESGCM = field(repr=False)
+    gcm: AESGCM
 
 
 def derive(key: bytes, salt: bytes) -> AESGCM:
