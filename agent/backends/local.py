@@ -1,18 +1,19 @@
-"""Owns cryptography with key material that this agent holds itself. Knows nothing of states or callers."""
+"""Owns making key material, and cryptography with secrets that this agent holds. Knows no key's state."""
 
 import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from agent.api.enums import RotationType
+from agent.api.enums import KeySpec, MacAlgorithmSpec, RotationType
 from agent.api.errors import IncorrectKeyException
 from agent.crypto import blob as blobs
 from agent.crypto import context as contexts
+from agent.crypto import mac
+from agent.crypto.generation import generate
 from agent.keys.key import Key, KeyMaterial
 from agent.seal.barrier import Barrier
 from agent.store.protocol import Store
 
-_MATERIAL_SIZE: Final = 32
 _MATERIAL_ID_SIZE: Final = 32
 
 Context = Mapping[str, str]
@@ -26,8 +27,10 @@ def new_material(
     generation: int,
     rotation_type: RotationType | None,
     now: float,
+    spec: KeySpec = KeySpec.SYMMETRIC_DEFAULT,
 ) -> KeyMaterial:
-    """Return fresh symmetric key material, already wrapped."""
+    """Return fresh key material, already wrapped. Making RSA's takes long: hold no transaction meanwhile."""
+    new = generate(spec)
     material_id = secrets.token_hex(_MATERIAL_ID_SIZE)
     return KeyMaterial(
         material_id=material_id,
@@ -36,15 +39,22 @@ def new_material(
         generation=generation,
         creation_date=now,
         rotation_type=rotation_type,
-        wrapped=barrier.wrap_material(material_id, key_id, secrets.token_bytes(_MATERIAL_SIZE)),
+        wrapped=barrier.wrap_material(material_id, key_id, new.plaintext),
+        public_key=new.public_key,
     )
+
+
+def current_material(store: Store, key: Key) -> KeyMaterial:
+    """Return the material that serves new requests; the key's state says that there is one."""
+    material = store.material(key.region, key.current_material_id)
+    if material is None:
+        raise AssertionError(f"{key.arn} has lost its current material")
+    return material
 
 
 def encrypt(store: Store, barrier: Barrier, key: Key, plaintext: bytes, context: Context | None) -> bytes:
     """Return a CiphertextBlob under the key's current material."""
-    material = store.material(key.region, key.current_material_id)
-    if material is None:
-        raise AssertionError(f"{key.arn} has lost its current material")
+    material = current_material(store, key)
     return blobs.seal(
         material.material_id, barrier.unwrap_material(material), plaintext, contexts.encode(context or {})
     )
@@ -77,3 +87,21 @@ def key_of(store: Store, region: str, blob: bytes) -> Key | None:
     """
     material = store.material(region, blobs.parse(blob).material_id)
     return None if material is None else store.key(region, material.key_id)
+
+
+def generate_mac(
+    store: Store, barrier: Barrier, key: Key, algorithm: MacAlgorithmSpec, message: bytes
+) -> bytes:
+    """Return the HMAC of a message under the key's material; the algorithm fits its spec."""
+    return mac.generate(algorithm, barrier.unwrap_material(current_material(store, key)), message)
+
+
+def verify_mac(
+    store: Store, barrier: Barrier, key: Key, algorithm: MacAlgorithmSpec, message: bytes, code: bytes
+) -> None:
+    """Compare an HMAC with the message's.
+
+    Raises:
+        KMSInvalidMacException: they differ.
+    """
+    mac.verify(algorithm, barrier.unwrap_material(current_material(store, key)), message, code)

@@ -1,9 +1,10 @@
 """Owns how new key material of each spec is made, and that no key pair leaves untested. No I/O.
 
-A pair is written out, read back in both halves, and must verify its own signature before anything else is
-done with it (the conditional pair-wise consistency test of FIPS 140-3).
+A pair is written out, read back in both halves, and must verify its own signature, or decapsulate its own
+secret, before anything else is done with it (the conditional pair-wise consistency test of FIPS 140-3).
 """
 
+import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Final
 
 from agent.api.enums import KeySpec, MessageType
 from agent.api.errors import KMSInvalidSignatureException
-from agent.crypto import ecc, ed25519, keypairs, mac, mldsa, rsa
+from agent.crypto import ecc, ed25519, keypairs, mac, mldsa, mlkem, rsa
 from agent.crypto.keypairs import KeyPairError, PrivateKey
 from agent.crypto.signatures import SCHEMES
 from agent.crypto.specs import SIGNING_ALGORITHMS, require_supported
@@ -22,7 +23,7 @@ _PROOF: Final = b"kms-agent pair-wise consistency"
 
 
 class ConsistencyError(Exception):
-    """A new key pair does not verify its own signature: the machine computes wrongly."""
+    """The halves of a new key pair do not fit together: the machine computes wrongly."""
 
     def __init__(self, spec: KeySpec) -> None:
         super().__init__(
@@ -72,11 +73,21 @@ def _signing_pair(spec: KeySpec, make: Callable[[], PrivateKey]) -> NewMaterial:
     return NewMaterial(pair.private_key, pair.public_key)
 
 
+def _agreeing_pair(spec: KeySpec) -> NewMaterial:
+    pair = keypairs.encode(mlkem.generate(spec))
+    secret, ciphertext = mlkem.encapsulate(keypairs.load_public(pair.public_key))
+    private_key = keypairs.load_private(pair.private_key, trusted=True)
+    if not hmac.compare_digest(mlkem.decapsulate(private_key, ciphertext), secret):
+        raise ConsistencyError(spec)
+    return NewMaterial(pair.private_key, pair.public_key)
+
+
 _GENERATORS: Final[Mapping[KeySpec, Callable[[], NewMaterial]]] = {
     KeySpec.SYMMETRIC_DEFAULT: partial(_secret, _SYMMETRIC_SIZE),
     **{spec: partial(_secret, size) for spec, size in mac.KEY_SIZES.items()},
     **{spec: partial(_signing_pair, spec, partial(rsa.generate, spec)) for spec in rsa.KEY_BITS},
     **{spec: partial(_signing_pair, spec, partial(ecc.generate, spec)) for spec in ecc.CURVES},
     **{spec: partial(_signing_pair, spec, partial(mldsa.generate, spec)) for spec in mldsa.PRIVATE_KEYS},
+    **{spec: partial(_agreeing_pair, spec) for spec in mlkem.PRIVATE_KEYS},
     KeySpec.ECC_NIST_EDWARDS25519: partial(_signing_pair, KeySpec.ECC_NIST_EDWARDS25519, ed25519.generate),
 }

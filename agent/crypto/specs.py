@@ -5,7 +5,7 @@ models them.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from agent.api.enums import (
     EncapsulationAlgorithmSpec,
@@ -75,18 +75,35 @@ ENCAPSULATION_ALGORITHMS: Final[Mapping[KeySpec, tuple[EncapsulationAlgorithmSpe
     KeySpec.ML_KEM_1024: _ML_KEM,
 }
 
-_SPECS_BY_USAGE: Final[Mapping[KeyUsage, frozenset[KeySpec]]] = {
-    KeyUsage.ENCRYPT_DECRYPT: frozenset(ENCRYPTION_ALGORITHMS),
-    KeyUsage.SIGN_VERIFY: frozenset(SIGNING_ALGORITHMS),
-    KeyUsage.GENERATE_VERIFY_MAC: frozenset(MAC_ALGORITHMS),
-    KeyUsage.KEY_AGREEMENT: frozenset(KEY_AGREEMENT_ALGORITHMS),
-    KeyUsage.ENCAPSULATE_DECAPSULATE: frozenset(ENCAPSULATION_ALGORITHMS),
+WITHOUT_PUBLIC_KEY: Final = frozenset({KeySpec.SYMMETRIC_DEFAULT, *MAC_ALGORITHMS})
+"""Specs of one secret, not of a pair."""
+
+Algorithm: TypeAlias = (
+    EncryptionAlgorithmSpec
+    | SigningAlgorithmSpec
+    | MacAlgorithmSpec
+    | KeyAgreementAlgorithmSpec
+    | EncapsulationAlgorithmSpec
+)
+
+_ALGORITHMS: Final[Mapping[KeyUsage, Mapping[KeySpec, tuple[Algorithm, ...]]]] = {
+    KeyUsage.ENCRYPT_DECRYPT: ENCRYPTION_ALGORITHMS,
+    KeyUsage.SIGN_VERIFY: SIGNING_ALGORITHMS,
+    KeyUsage.GENERATE_VERIFY_MAC: MAC_ALGORITHMS,
+    KeyUsage.KEY_AGREEMENT: KEY_AGREEMENT_ALGORITHMS,
+    KeyUsage.ENCAPSULATE_DECAPSULATE: ENCAPSULATION_ALGORITHMS,
 }
 
 USAGES: Final[Mapping[KeySpec, frozenset[KeyUsage]]] = {
-    spec: frozenset(usage for usage, specs in _SPECS_BY_USAGE.items() if spec in specs) for spec in KeySpec
+    spec: frozenset(usage for usage, by_spec in _ALGORITHMS.items() if spec in by_spec) for spec in KeySpec
 }
 """The usages that go with each spec: those for which it has algorithms."""
+
+
+def algorithms(spec: KeySpec, usage: KeyUsage) -> tuple[Algorithm, ...]:
+    """Return every algorithm of a key; `usage` must be one of the spec's."""
+    return _ALGORITHMS[usage][spec]
+
 
 _ABSENT: Final[Mapping[KeySpec, str]] = {
     KeySpec.SM2: "SM2 is offered by AWS in its China Regions only, and no cryptographic library here has it",

@@ -1,12 +1,12 @@
-"""Owns CreateKey and its rules: which spec goes with which usage and origin, and what this version makes."""
+"""Owns CreateKey and its rules: which spec goes with which usage and origin."""
 
 import uuid
-from collections.abc import Mapping
 from typing import Final
 
 from agent.api import operations as api
 from agent.api.enums import KeyManager, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import (
+    CustomKeyStoreNotFoundException,
     LimitExceededException,
     TagException,
     UnsupportedOperationException,
@@ -14,120 +14,103 @@ from agent.api.errors import (
 )
 from agent.api.shapes.keys import CreateKeyRequest, CreateKeyResponse, Tag
 from agent.backends import local
-from agent.keys.key import Key
+from agent.crypto.specs import USAGES, require_supported
+from agent.keys.key import Key, KeyMaterial
 from agent.operations import handler
-from agent.operations.keys import metadata
 from agent.operations.kms import Caller, Keys, Kms
+from agent.operations.metadata import metadata
 from agent.operations.policies import default_policy, require_accepted
-from agent.store.protocol import StoreTransaction
 
 MAX_KEYS: Final = 100_000
 _MAX_TAGS: Final = 50
 _RESERVED_TAG_PREFIX: Final = "aws:"
 
-_ENCRYPT: Final = frozenset({KeyUsage.ENCRYPT_DECRYPT})
-_SIGN: Final = frozenset({KeyUsage.SIGN_VERIFY})
-_MAC: Final = frozenset({KeyUsage.GENERATE_VERIFY_MAC})
-_AGREE: Final = frozenset({KeyUsage.KEY_AGREEMENT})
-_ENCAPSULATE: Final = frozenset({KeyUsage.ENCAPSULATE_DECAPSULATE})
-
-USAGES: Final[Mapping[KeySpec, frozenset[KeyUsage]]] = {
-    KeySpec.SYMMETRIC_DEFAULT: _ENCRYPT,
-    KeySpec.RSA_2048: _ENCRYPT | _SIGN,
-    KeySpec.RSA_3072: _ENCRYPT | _SIGN,
-    KeySpec.RSA_4096: _ENCRYPT | _SIGN,
-    KeySpec.ECC_NIST_P256: _SIGN | _AGREE,
-    KeySpec.ECC_NIST_P384: _SIGN | _AGREE,
-    KeySpec.ECC_NIST_P521: _SIGN | _AGREE,
-    KeySpec.ECC_SECG_P256K1: _SIGN,
-    KeySpec.ECC_NIST_EDWARDS25519: _SIGN,
-    KeySpec.ML_DSA_44: _SIGN,
-    KeySpec.ML_DSA_65: _SIGN,
-    KeySpec.ML_DSA_87: _SIGN,
-    KeySpec.HMAC_224: _MAC,
-    KeySpec.HMAC_256: _MAC,
-    KeySpec.HMAC_384: _MAC,
-    KeySpec.HMAC_512: _MAC,
-    KeySpec.ML_KEM_512: _ENCAPSULATE,
-    KeySpec.ML_KEM_768: _ENCAPSULATE,
-    KeySpec.ML_KEM_1024: _ENCAPSULATE,
-    KeySpec.SM2: _ENCRYPT | _SIGN | _AGREE,
-}
-"""The usages that go with each spec."""
-
 _CUSTOM_ORIGINS: Final = frozenset({Origin.AWS_CLOUDHSM, Origin.EXTERNAL_KEY_STORE})
 
 
 def check_create_key(request: CreateKeyRequest) -> None:
-    """Refuse contradictions that the model allows, then what this version cannot make."""
+    """Refuse contradictions that the model allows, then what this agent cannot make."""
     spec = _spec(request)
     usage = _usage(request, spec)
     if usage not in USAGES[spec]:
         raise ValidationException(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     _check_origin(request, spec)
     _check_tags(request.tags or ())
-    for refused, what in (
-        (spec is not KeySpec.SYMMETRIC_DEFAULT, f"KeySpec {spec}: leave it out for a symmetric key"),
-        ((request.origin or Origin.AWS_KMS) is not Origin.AWS_KMS, "an Origin other than AWS_KMS"),
-        (bool(request.multi_region), "MultiRegion"),
-        (bool(request.tags), "Tags: leave them out"),
-    ):
-        if refused:
-            raise UnsupportedOperationException(f"This version does not support {what}.")
+    require_supported(spec)
 
 
 def create_key(kms: Kms, caller: Caller, _keys: Keys, request: CreateKeyRequest) -> CreateKeyResponse:
-    """Make a customer managed key with its first material."""
+    """Make a customer managed key, with its first material unless that is to be imported."""
     if request.policy is not None:
         require_accepted(request.policy, kms.account_id)
+    if request.custom_key_store_id is not None:
+        raise CustomKeyStoreNotFoundException(
+            f"Custom key store {request.custom_key_store_id} does not exist."
+        )
+    spec = _spec(request)
+    # Before the transaction: making RSA material takes long, and there is one writer at a time.
+    key, material = make_key(
+        kms,
+        creator_arn=caller.arn,
+        description=request.description or "",
+        key_manager=KeyManager.CUSTOMER,
+        policy=request.policy or default_policy(kms.account_id),
+        spec=spec,
+        usage=_usage(request, spec),
+        origin=request.origin or Origin.AWS_KMS,
+        multi_region=bool(request.multi_region),
+        tags=tuple(sorted((tag.tag_key, tag.tag_value) for tag in request.tags or ())),
+    )
     with kms.store.write() as transaction:
         if len(kms.store.keys(kms.region)) >= MAX_KEYS:
             raise LimitExceededException(
                 f"The account has {MAX_KEYS} KMS keys already. Schedule the deletion of unused keys."
             )
-        key = make_key(
-            kms,
-            transaction,
-            creator_arn=caller.arn,
-            description=request.description or "",
-            key_manager=KeyManager.CUSTOMER,
-            policy=request.policy or default_policy(kms.account_id),
-        )
         transaction.put(key)
-    return CreateKeyResponse(key_metadata=metadata(key))
+        if material is not None:
+            transaction.put(material)
+    return CreateKeyResponse(key_metadata=metadata(kms, key))
 
 
 def make_key(
     kms: Kms,
-    transaction: StoreTransaction,
     *,
     creator_arn: str,
     description: str,
     key_manager: KeyManager,
     policy: str,
-) -> Key:
-    """Return a new symmetric key; its material is put already, the key itself is for the caller to put."""
+    spec: KeySpec = KeySpec.SYMMETRIC_DEFAULT,
+    usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT,
+    origin: Origin = Origin.AWS_KMS,
+    multi_region: bool = False,
+    tags: tuple[tuple[str, str], ...] = (),
+) -> tuple[Key, KeyMaterial | None]:
+    """Return a new key, and its first material where it is made here; both are for the caller to put."""
     now = kms.now()
-    key_id = str(uuid.uuid4())
-    material = local.new_material(
-        kms.barrier, key_id, region=kms.region, generation=0, rotation_type=None, now=now
-    )
-    transaction.put(material)
-    return Key(
+    key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
+    material = None
+    if origin is Origin.AWS_KMS:
+        material = local.new_material(
+            kms.barrier, key_id, region=kms.region, generation=0, rotation_type=None, now=now, spec=spec
+        )
+    key = Key(
         key_id=key_id,
         region=kms.region,
         account_id=kms.account_id,
         creation_date=now,
         creator_arn=creator_arn,
         description=description,
-        key_state=KeyState.ENABLED,
-        key_spec=KeySpec.SYMMETRIC_DEFAULT,
-        key_usage=KeyUsage.ENCRYPT_DECRYPT,
-        origin=Origin.AWS_KMS,
+        key_state=KeyState.PENDING_IMPORT if material is None else KeyState.ENABLED,
+        key_spec=spec,
+        key_usage=usage,
+        origin=origin,
         key_manager=key_manager,
         policy=policy,
-        current_material_id=material.material_id,
+        current_material_id="" if material is None else material.material_id,
+        primary_region=kms.region if multi_region else None,
+        tags=tags,
     )
+    return key, material
 
 
 def _spec(request: CreateKeyRequest) -> KeySpec:

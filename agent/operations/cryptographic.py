@@ -12,7 +12,6 @@ from agent.api import operations as api
 from agent.api.enums import DataKeySpec, DryRunModifier, EncryptionAlgorithmSpec, KeySpec, KeyUsage
 from agent.api.errors import (
     CustomKeyStoreNotFoundException,
-    DryRunOperationException,
     InvalidKeyUsageException,
     UnsupportedOperationException,
     ValidationException,
@@ -34,10 +33,10 @@ from agent.api.shapes.cryptographic import (
 )
 from agent.backends import local
 from agent.keys.key import Key
-from agent.keys.states import require_state
 from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.targets import CiphertextTarget, KeyTarget, Target
+from agent.operations.usable import dry_run_succeeded, end_dry_run, require_usable
 
 DataKeyRequest = GenerateDataKeyRequest | GenerateDataKeyWithoutPlaintextRequest
 CiphertextRequest = DecryptRequest | ReEncryptRequest
@@ -86,7 +85,7 @@ def encrypt(kms: Kms, _caller: Caller, keys: Keys, request: EncryptRequest) -> E
     (key,) = keys
     _require_usable(key, "Encrypt", request.encryption_algorithm)
     blob = local.encrypt(kms.store, kms.barrier, key, request.plaintext, request.encryption_context)
-    _end_dry_run(request.dry_run)
+    end_dry_run(request.dry_run)
     return EncryptResponse(
         ciphertext_blob=blob,
         key_id=key.arn,
@@ -110,12 +109,12 @@ def decrypt(kms: Kms, _caller: Caller, keys: Keys, request: DecryptRequest) -> D
     (key,) = keys
     _require_usable(key, "Decrypt", request.encryption_algorithm)
     if _ignores_ciphertext(request):
-        raise _dry_run()
+        raise dry_run_succeeded()
     assert request.ciphertext_blob is not None
     plaintext, material_id = local.decrypt(
         kms.store, kms.barrier, key, request.ciphertext_blob, request.encryption_context
     )
-    _end_dry_run(request.dry_run)
+    end_dry_run(request.dry_run)
     return DecryptResponse(
         key_id=key.arn,
         plaintext=plaintext,
@@ -143,7 +142,7 @@ def re_encrypt(kms: Kms, _caller: Caller, keys: Keys, request: ReEncryptRequest)
     _require_usable(source, "ReEncrypt", request.source_encryption_algorithm)
     _require_usable(destination, "ReEncrypt", request.destination_encryption_algorithm)
     if _ignores_ciphertext(request):
-        raise _dry_run()
+        raise dry_run_succeeded()
     assert request.ciphertext_blob is not None
     plaintext, source_material_id = local.decrypt(
         kms.store, kms.barrier, source, request.ciphertext_blob, request.source_encryption_context
@@ -151,7 +150,7 @@ def re_encrypt(kms: Kms, _caller: Caller, keys: Keys, request: ReEncryptRequest)
     blob = local.encrypt(
         kms.store, kms.barrier, destination, plaintext, request.destination_encryption_context
     )
-    _end_dry_run(request.dry_run)
+    end_dry_run(request.dry_run)
     return ReEncryptResponse(
         ciphertext_blob=blob,
         source_key_id=source.arn,
@@ -191,22 +190,16 @@ def _data_key(kms: Kms, key: Key, request: DataKeyRequest, operation_name: str) 
         size = _DATA_KEY_SIZES[request.key_spec]
     plaintext = secrets.token_bytes(size)
     blob = local.encrypt(kms.store, kms.barrier, key, plaintext, request.encryption_context)
-    _end_dry_run(request.dry_run)
+    end_dry_run(request.dry_run)
     return plaintext, blob
 
 
 def _require_usable(key: Key, operation_name: str, algorithm: EncryptionAlgorithmSpec | None) -> None:
-    if key.key_usage is not KeyUsage.ENCRYPT_DECRYPT:
-        raise InvalidKeyUsageException(
-            f"{key.arn} key usage is {key.key_usage} which is not valid for {operation_name}."
-        )
-    require_state(key, operation_name)
+    require_usable(key, operation_name, KeyUsage.ENCRYPT_DECRYPT, algorithm)
     if key.key_spec is not KeySpec.SYMMETRIC_DEFAULT:
         raise InvalidKeyUsageException(
             f"{key.arn} key spec is {key.key_spec} which is not valid for {operation_name}."
         )
-    if algorithm is not None and algorithm is not EncryptionAlgorithmSpec.SYMMETRIC_DEFAULT:
-        raise InvalidKeyUsageException(f"Algorithm {algorithm} is incompatible with key spec {key.key_spec}.")
 
 
 def _source(action: str, key_id: str | None, blob: bytes | None) -> Target:
@@ -233,15 +226,6 @@ def _refuse_recipient(recipient: RecipientInfo | None) -> None:
         raise UnsupportedOperationException(
             "Recipient is not supported: this service verifies no attestation documents. Leave it out."
         )
-
-
-def _end_dry_run(dry_run: bool | None) -> None:  # noqa: FBT001 -- the member as it was sent
-    if dry_run:
-        raise _dry_run()
-
-
-def _dry_run() -> DryRunOperationException:
-    return DryRunOperationException("The request would have succeeded, but the DryRun option is set.")
 
 
 HANDLERS: Final = (

@@ -1,14 +1,11 @@
 """Owns the operations on existing keys: description, listing, state, deletion."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from agent.api import operations as api
 from agent.api.enums import (
-    CustomerMasterKeySpec,
-    EncryptionAlgorithmSpec,
-    KeySpec,
     KeyState,
     ResourceOwner,
 )
@@ -22,7 +19,6 @@ from agent.api.shapes.keys import (
     DisableKeyRequest,
     EnableKeyRequest,
     KeyListEntry,
-    KeyMetadata,
     ListKeysRequest,
     ListKeysResponse,
     ScheduleKeyDeletionRequest,
@@ -33,6 +29,7 @@ from agent.keys.key import Key
 from agent.keys.states import require_state
 from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
+from agent.operations.metadata import metadata
 from agent.operations.pages import page
 from agent.operations.targets import present
 
@@ -42,40 +39,11 @@ _MIN_WINDOW_DAYS: Final = 7
 _MAX_WINDOW_DAYS: Final = 30
 _DAY_SECONDS: Final = 86_400
 
-_ENCRYPTION_ALGORITHMS: Final[Mapping[KeySpec, tuple[EncryptionAlgorithmSpec, ...]]] = {
-    KeySpec.SYMMETRIC_DEFAULT: (EncryptionAlgorithmSpec.SYMMETRIC_DEFAULT,),
-}
-_OLD_SPECS: Final[frozenset[str]] = frozenset(CustomerMasterKeySpec)
 
-
-def metadata(key: Key) -> KeyMetadata:
-    """Return what CreateKey and DescribeKey tell about a key."""
-    return KeyMetadata(
-        aws_account_id=key.account_id,
-        key_id=key.key_id,
-        arn=key.arn,
-        creation_date=key.creation_date,
-        enabled=key.key_state is KeyState.ENABLED,
-        description=key.description,
-        key_usage=key.key_usage,
-        key_state=key.key_state,
-        deletion_date=key.deletion_date,
-        origin=key.origin,
-        key_manager=key.key_manager,
-        customer_master_key_spec=(
-            CustomerMasterKeySpec(key.key_spec) if key.key_spec in _OLD_SPECS else None
-        ),
-        key_spec=key.key_spec,
-        encryption_algorithms=_ENCRYPTION_ALGORITHMS.get(key.key_spec),
-        multi_region=key.multi_region,
-        current_key_material_id=key.current_material_id,
-    )
-
-
-def describe_key(_kms: Kms, _caller: Caller, keys: Keys, _request: DescribeKeyRequest) -> DescribeKeyResponse:
+def describe_key(kms: Kms, _caller: Caller, keys: Keys, _request: DescribeKeyRequest) -> DescribeKeyResponse:
     """Return a key's metadata."""
     (key,) = keys
-    return DescribeKeyResponse(key_metadata=metadata(key))
+    return DescribeKeyResponse(key_metadata=metadata(kms, key))
 
 
 def list_keys(kms: Kms, _caller: Caller, _keys: Keys, request: ListKeysRequest) -> ListKeysResponse:

@@ -52,16 +52,17 @@ def create(kms: Kms, name: str) -> Key:
             key = kms.store.key(kms.region, alias.target_key_id)
             assert key is not None
             return key
-        made = make_key(
+        made, material = make_key(
             kms,
-            transaction,
             creator_arn=_ROOT_ARN.format(kms.account_id),
             description=MANAGED_ALIASES[name],
             key_manager=KeyManager.AWS,
             policy=_policy(kms),
         )
         key = rotation.enable(made, None, made.creation_date)
+        assert material is not None
         transaction.put(key)
+        transaction.put(material)
         transaction.put(
             Alias(
                 name=name,

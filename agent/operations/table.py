@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from agent.operations import aliases, creation, cryptographic, keys, policies, rotation
+from agent.operations import aliases, creation, cryptographic, keys, macs, policies, rotation, signing
 from agent.operations.handler import Handler
 
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -15,6 +15,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
         policies,
         rotation,
         cryptographic,
+        signing,
+        macs,
     )
     for handler in family.HANDLERS
 }

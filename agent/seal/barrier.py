@@ -3,47 +3,46 @@
 Knows nothing of how the root key is protected at rest, and nothing of where wrapped material is kept.
 """
 
-from collections import OrderedDict
-from threading import Lock
 from typing import Final
 
 from agent.crypto.kdf import KEY_SIZE, hkdf_expand, hmac_sha256
+from agent.crypto.keypairs import PrivateKey, load_private
 from agent.crypto.wrapping import WrappingError, unwrap, wrap
 from agent.keys.key import KeyMaterial
 from agent.seal.errors import UnwrapError
+from agent.seal.materialcache import MaterialCache
 
 _LABEL: Final = b"kms-agent key material 1"
 _SECRET_LABEL: Final = b"kms-agent secret 1"
 _FINGERPRINT_LABEL: Final = b"kms-agent material fingerprints 1"
 _CACHE_SIZE: Final = 4096
-
-
-# What was unwrapped, not only whose it is said to be: a changed record is a miss.
-_CacheKey = tuple[str, str, bytes]  # key id, material id, wrapped material
+_PRIVATE_KEYS: Final = 256  # up to 100 KB each, in the library's own form
 
 
 class Barrier:
     """The root key, and what stands between it and the rest of the agent.
 
     Each material is wrapped under a key of its own, HKDF-Expand(root key, label + material id), bound to
-    the ids of the material and of its key. Unwrapped material is cached, least recently used first out.
-    Safe to call from any thread. What is dropped is overwritten; the short-lived `bytes` that callers get
-    cannot be (CPython may also have copied them).
+    the ids of the material and of its key. Unwrapped material is cached, least recently used first out;
+    private keys as the library loaded them, since loading can take longer than a signature. Safe to call
+    from any thread. What is dropped is overwritten, private keys by the library once nobody uses them; the
+    short-lived `bytes` that callers get cannot be (CPython may also have copied them).
 
     Args:
         root_key: 32 bytes.
         cache_size: how many unwrapped materials are kept.
     """
 
-    __slots__ = ("_cache", "_cache_size", "_lock", "_root_key")
+    __slots__ = ("_plaintexts", "_private_keys", "_root_key")
 
     def __init__(self, root_key: bytes, cache_size: int = _CACHE_SIZE) -> None:
         if len(root_key) != KEY_SIZE:
             raise AssertionError("the root key is 32 bytes")
         self._root_key = bytearray(root_key)
-        self._cache: OrderedDict[_CacheKey, bytearray] = OrderedDict()
-        self._cache_size = cache_size
-        self._lock = Lock()
+        self._plaintexts: MaterialCache[bytearray, bytes] = MaterialCache(cache_size, bytes, _wipe)
+        self._private_keys: MaterialCache[PrivateKey, PrivateKey] = MaterialCache(
+            min(cache_size, _PRIVATE_KEYS), lambda key: key, lambda _key: None
+        )
 
     def wrap_material(self, material_id: str, key_id: str, plaintext: bytes) -> bytes:
         """Encrypt new key material for the store.
@@ -61,25 +60,23 @@ class Barrier:
         Raises:
             UnwrapError: the record is damaged, was moved to another key, or belongs to another root key.
         """
-        place = (material.key_id, material.material_id, material.wrapped)
-        with self._lock:
-            cached = self._cache.get(place)
-            if cached is not None:
-                self._cache.move_to_end(place)
-                return bytes(cached)
-        binding = _binding(material.material_id, material.key_id)
-        try:
-            plaintext = unwrap(self._wrapping_key(material.material_id), material.wrapped, binding)
-        except WrappingError:
-            raise UnwrapError(
-                f"Key material {material.material_id} of key {material.key_id} does not authenticate: "
-                "its record is damaged or of another agent. Restore the state directory from a backup."
-            ) from None
-        with self._lock:
-            self._cache.setdefault(place, bytearray(plaintext))
-            while len(self._cache) > self._cache_size:
-                _wipe(self._cache.popitem(last=False)[1])
+        plaintext = self._plaintexts.get(material)
+        if plaintext is None:
+            plaintext = self._unwrap(material)
+            self._plaintexts.put(material, bytearray(plaintext))
         return plaintext
+
+    def private_key(self, material: KeyMaterial) -> PrivateKey:
+        """Return the private key of a material that is a key pair.
+
+        Raises:
+            UnwrapError: as `unwrap_material`.
+        """
+        private_key = self._private_keys.get(material)
+        if private_key is None:
+            private_key = load_private(self._unwrap(material), trusted=True)
+            self._private_keys.put(material, private_key)
+        return private_key
 
     def derive(self, label: bytes) -> bytes:
         """Return a key of 32 bytes for a purpose of the agent's own; each purpose has a label of its own."""
@@ -109,17 +106,25 @@ class Barrier:
 
     def forget_key(self, key_id: str) -> None:
         """Drop the cached material of a key that was deleted."""
-        with self._lock:
-            for place in [place for place in self._cache if place[0] == key_id]:
-                _wipe(self._cache.pop(place))
+        self._plaintexts.forget_key(key_id)
+        self._private_keys.forget_key(key_id)
 
     def forget(self) -> None:
         """Overwrite the root key and every cached material; the barrier cannot be used afterwards."""
-        with self._lock:
-            while self._cache:
-                _wipe(self._cache.popitem()[1])
-            _wipe(self._root_key)
-            del self._root_key[:]
+        self._plaintexts.forget()
+        self._private_keys.forget()
+        _wipe(self._root_key)
+        del self._root_key[:]
+
+    def _unwrap(self, material: KeyMaterial) -> bytes:
+        binding = _binding(material.material_id, material.key_id)
+        try:
+            return unwrap(self._wrapping_key(material.material_id), material.wrapped, binding)
+        except WrappingError:
+            raise UnwrapError(
+                f"Key material {material.material_id} of key {material.key_id} does not authenticate: "
+                "its record is damaged or of another agent. Restore the state directory from a backup."
+            ) from None
 
     def _wrapping_key(self, material_id: str) -> bytes:
         return self._derived(_LABEL + bytes.fromhex(material_id))

@@ -68,9 +68,9 @@ def test_the_cache_is_bounded_and_wiped() -> None:
     barrier.unwrap_material(materials[0])
     barrier.unwrap_material(materials[1])
     barrier.unwrap_material(materials[0])
-    oldest = barrier._cache[place(materials[1])]
+    oldest = barrier._plaintexts._kept[place(materials[1])]
     barrier.unwrap_material(materials[2])
-    assert list(barrier._cache) == [place(materials[0]), place(materials[2])]
+    assert list(barrier._plaintexts._kept) == [place(materials[0]), place(materials[2])]
     assert oldest == bytes(32)
 
 
@@ -84,12 +84,12 @@ def test_a_deleted_key_leaves_the_cache() -> None:
     barrier = Barrier(ROOT_KEY)
     material = wrapped(barrier)
     barrier.unwrap_material(material)
-    cached = barrier._cache[place(material)]
+    cached = barrier._plaintexts._kept[place(material)]
     barrier.forget_key("another key")
     assert cached == b"\x55" * 32
     barrier.forget_key(material.key_id)
     assert cached == bytes(32)
-    assert not barrier._cache
+    assert not barrier._plaintexts._kept
 
 
 def test_forgetting() -> None:
@@ -97,7 +97,7 @@ def test_forgetting() -> None:
     barrier = Barrier(ROOT_KEY)
     material = wrapped(barrier)
     barrier.unwrap_material(material)
-    root_key, cached = barrier._root_key, barrier._cache[place(material)]
+    root_key, cached = barrier._root_key, barrier._plaintexts._kept[place(material)]
     barrier.forget()
     assert not root_key
     assert cached == bytes(32)

@@ -161,7 +161,7 @@ async def test_ciphertext_of_a_deleted_key(service: Service) -> None:
     key, other = await service.create_key(), await service.create_key()
     blob = (await service.call("Encrypt", key_id=key.key_id, plaintext=b"t")).ciphertext_blob
     with service.kms.store.write() as transaction:
-        transaction.delete(service.key(key))
+        transaction.delete(service.key(key.key_id))
     with pytest.raises(AccessDeniedException) as caught:
         await service.call("Decrypt", ciphertext_blob=blob)
     assert caught.value.message == (

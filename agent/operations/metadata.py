@@ -1,0 +1,55 @@
+"""Owns what CreateKey and DescribeKey tell about a key: members appear by need, as on AWS."""
+
+from typing import Final
+
+from agent.api.enums import CustomerMasterKeySpec, KeySpec, KeyState, KeyUsage
+from agent.api.shapes.keys import KeyMetadata
+from agent.crypto import specs
+from agent.keys.key import Key
+from agent.operations.kms import Kms
+
+_OLD_SPECS: Final[frozenset[str]] = frozenset(CustomerMasterKeySpec)
+
+
+def metadata(kms: Kms, key: Key) -> KeyMetadata:
+    """Return a key's metadata; only the algorithms of its usage are listed."""
+    spec, usage = key.key_spec, key.key_usage
+    material = kms.store.material(key.region, key.current_material_id)
+    return KeyMetadata(
+        aws_account_id=key.account_id,
+        key_id=key.key_id,
+        arn=key.arn,
+        creation_date=key.creation_date,
+        enabled=key.key_state is KeyState.ENABLED,
+        description=key.description,
+        key_usage=usage,
+        key_state=key.key_state,
+        deletion_date=key.deletion_date,
+        valid_to=None if material is None else material.valid_to,
+        origin=key.origin,
+        custom_key_store_id=key.custom_key_store_id,
+        expiration_model=None if material is None else material.expiration_model,
+        key_manager=key.key_manager,
+        customer_master_key_spec=old_spec(spec),
+        key_spec=spec,
+        encryption_algorithms=(
+            specs.ENCRYPTION_ALGORITHMS[spec] if usage is KeyUsage.ENCRYPT_DECRYPT else None
+        ),
+        signing_algorithms=specs.SIGNING_ALGORITHMS[spec] if usage is KeyUsage.SIGN_VERIFY else None,
+        key_agreement_algorithms=(
+            specs.KEY_AGREEMENT_ALGORITHMS[spec] if usage is KeyUsage.KEY_AGREEMENT else None
+        ),
+        encapsulation_algorithms=(
+            specs.ENCAPSULATION_ALGORITHMS[spec] if usage is KeyUsage.ENCAPSULATE_DECAPSULATE else None
+        ),
+        mac_algorithms=specs.MAC_ALGORITHMS[spec] if usage is KeyUsage.GENERATE_VERIFY_MAC else None,
+        multi_region=key.multi_region,
+        current_key_material_id=(
+            key.current_material_id or None if spec is KeySpec.SYMMETRIC_DEFAULT else None
+        ),
+    )
+
+
+def old_spec(spec: KeySpec) -> CustomerMasterKeySpec | None:
+    """Return a spec under its deprecated name; None for those that came after it."""
+    return CustomerMasterKeySpec(spec) if spec in _OLD_SPECS else None
