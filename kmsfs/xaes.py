@@ -30,8 +30,9 @@ def derive(key: bytes, salt: bytes) -> AESGCM:
 
     The derivation is CMAC in counter mode (SP 800-108r1) with the label "X" and the salt as context.
     """
-    cipher = algorithms.AES256(key)
-    first, second = CMAC(cipher), CMAC(cipher)
+    first = CMAC(algorithms.AES256(key))
+    # Shares the key schedule.
+    second = first.copy()
     first.update(b"\x00\x01X\x00" + salt)
     second.update(b"\x00\x02X\x00" + salt)
     return AESGCM(first.finalize() + second.finalize())
