@@ -49,6 +49,7 @@ def make_volume(path: str, client: AgentClient, plan: VolumePlan) -> volume.Volu
 
     Raises:
         NotEmptyError: the directory holds something.
+        ManyDevicesError: it lies on an overlay that cannot hold a volume.
         KeyUnavailableError: the agent refuses the key.
         AgentError: no agent can be asked.
         OSError: the directory cannot be made or written.
@@ -87,6 +88,7 @@ def _write(path: str, record: bytes, description: bytes) -> None:
         with volumedir.root_directory(path) as root_fd:
             backing.symlink(root_fd, _ROOT_RECORD_NAME, record)
             undo.callback(_remove, path, _ROOT_RECORD_NAME)
+            volumedir.require_one_device(root_fd, _ROOT_RECORD_NAME)
             backing.mkdir(root_fd, new_name, _DIRECTORY_MODE)
             undo.callback(_remove_directory, path, new_name)
             new_fd = backing.open_directory(root_fd, new_name)

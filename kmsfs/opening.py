@@ -41,6 +41,7 @@ def open_volume(
 
     Raises:
         NotAVolumeError: there is no volume.
+        ManyDevicesError: it lies on an overlay that cannot hold a volume.
         VolumeLockedError: it is mounted.
         CorruptVolumeError: its description is damaged or was changed.
         KeyUnavailableError: the agent refuses a key that a mount needs.
@@ -53,6 +54,7 @@ def open_volume(
         locking.locked(volume_fd, shared=read_only) as lock_fd,
     ):
         unverified = volume.load(volumedir.read_description(volume_fd))
+        volumedir.require_one_device(volume_fd, volumedir.DESCRIPTION_NAME)
         volume_key = datakeys.fetch_volume_key(client, unverified.description)
         keys = VolumeKeys.derive(volume_key, unverified.description.volume_id)
         description = volume.verify(unverified, keys.mac)

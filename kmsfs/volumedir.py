@@ -27,6 +27,10 @@ class NotAVolumeError(VolumeError):
     """There is no kmsfs volume in the directory."""
 
 
+class ManyDevicesError(VolumeError):
+    """The store gives files and directories of one filesystem different device numbers."""
+
+
 @contextmanager
 def root_directory(path: str) -> Iterator[int]:
     """Open a ciphertext directory for reading; yields its descriptor.
@@ -62,6 +66,24 @@ def volume_directory(root_fd: int) -> Iterator[int]:
         yield volume_fd
     finally:
         os.close(volume_fd)
+
+
+def require_one_device(directory_fd: int, name: bytes) -> None:
+    """Refuse a store on which inode numbers name no inode: an overlay of several filesystems without xino.
+
+    Args:
+        directory_fd: a directory of the store.
+        name: something in it that is no directory.
+
+    Raises:
+        ManyDevicesError: its device is not that of the directory.
+    """
+    if backing.stat(directory_fd, name).st_dev != os.fstat(directory_fd).st_dev:
+        path = Path(f"/proc/self/fd/{directory_fd}").readlink()
+        raise ManyDevicesError(
+            f"{path} lies on an overlay whose files are of other devices than its directories, so files "
+            "cannot be told apart; mount the overlay with xino=on, or put it on another filesystem"
+        )
 
 
 def require_volume(path: str) -> None:

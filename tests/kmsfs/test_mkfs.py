@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,3 +132,21 @@ def test_refusals_are_exceptions(short_directory: Path, shared_agent: RunningAge
         make_volume(str(short_directory / "v"), client, VolumePlan())
         with pytest.raises(NotEmptyError):
             make_volume(str(short_directory / "v"), client, VolumePlan())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay takes root")
+def test_an_overlay_without_xino_is_refused(place: Place) -> None:
+    """A store that gives files other devices than directories is refused with the way out, and left empty."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        for name in ("upper", "work", "merged"):
+            (Path(memory) / name).mkdir()
+        layers = f"xino=off,lowerdir={place.directory},upperdir={memory}/upper,workdir={memory}/work"
+        merged = Path(memory) / "merged"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, merged], check=True)
+        try:
+            result = place.kmsfs("init", merged / "volume")
+            assert result.returncode == ExitCode.VOLUME
+            assert "xino=on" in result.stderr
+            assert not (merged / "volume").exists()
+        finally:
+            subprocess.run(["umount", merged], check=True)
