@@ -23,6 +23,11 @@ class PolicyKind(Enum):
     SESSION = "session policy"
     GUARD = "service control policy"
 
+    @property
+    def with_article(self) -> str:
+        """The name with its article."""
+        return f"{'an' if self is PolicyKind.IDENTITY else 'a'} {self.value}"
+
 
 class Effect(Enum):
     """What a statement that applies does."""

@@ -174,7 +174,7 @@ def _principals(members: Mapping[str, object], where: str, kind: PolicyKind) -> 
     if kind is not PolicyKind.KEY:
         for name in ("Principal", "NotPrincipal"):
             if name in members:
-                raise PolicyError(f"it has no place in a {kind.value}", f"{where}, {name}")
+                raise PolicyError(f"it has no place in {kind.with_article}", f"{where}, {name}")
         return None
     name, value = _one_of(members, "Principal", where)
     where = f"{where}, {name}"

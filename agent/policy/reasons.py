@@ -19,7 +19,7 @@ def denial(request: Request, decision: Decision) -> str:
     if decision.crosses_accounts and kind is PolicyKind.KEY:
         return hidden(request.principal.arn, request.action)
     if decision.ground.explicit:
-        return f"{who} on resource: {request.resource} with an explicit deny in {_article(kind)}"
+        return f"{who} on resource: {request.resource} with an explicit deny in {kind.with_article}"
     return f"{who} on resource: {request.resource} because no {kind.value} allows the {request.action} action"
 
 
@@ -30,7 +30,3 @@ def hidden(principal_arn: str, action: str) -> str:
         "does not exist in this Region, no resource-based policies allow access, or a resource-based policy "
         "explicitly denies access"
     )
-
-
-def _article(kind: PolicyKind) -> str:
-    return f"{'an' if kind.value[0] in 'aeiou' else 'a'} {kind.value}"

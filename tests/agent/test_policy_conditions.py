@@ -87,7 +87,7 @@ no | NotIpAddress | aws:SourceIp | 203.0.113.0/24 | 203.0.113.1 | NotIpAddress i
 yes | NotIpAddress | aws:SourceIp | 203.0.113.0/24 | missing | NotIpAddress, missing
 - | NotIpAddress | aws:SourceIp | 10.0.0.0/8 | local | what is no address cannot be compared
 yes | ArnEquals | aws:PrincipalArn | arn:a:b::1:user/a | arn:a:b::1:user/a | ArnEquals
-yes | ArnEquals | aws:PrincipalArn | arn:a:b::1:user/* | arn:a:b::1:user/a | ArnEquals takes wildcards as ArnLike
+yes | ArnEquals | aws:PrincipalArn | arn:a:b::1:user/* | arn:a:b::1:user/a | wildcards too
 no | ArnLike | aws:PrincipalArn | arn:a:b::*:user/a | arn:a:b::1:role:user/a | each part by itself
 yes | StringLike | aws:PrincipalArn | arn:a:b::*:user/a | arn:a:b::1:role:user/a | StringLike crosses parts
 no | ArnLike | aws:PrincipalArn | arn:a:b::1:* | root | ArnLike of what is no ARN
@@ -128,20 +128,20 @@ yes | Null | aws:TagKeys | false | a + b | Null on a multi-valued key
 VARIABLES: Final = """
 yes | StringEquals | aws:ResourceTag/owner | ${aws:username} | ann; aws:username=ann | a variable is filled in
 no | StringEquals | aws:ResourceTag/owner | ${aws:username} | ann; aws:username=bob | a variable differs
-yes | StringEquals | kms:RequestAlias | a/${aws:PrincipalTag/t}/k | a/red/k; aws:principaltag/t=red | text around it
+yes | StringEquals | kms:RequestAlias | a/${aws:PrincipalTag/t} | a/red; aws:principaltag/t=red | text around
 yes | StringEquals | aws:ResourceTag/o | ${AWS:USERNAME} | a; aws:username=a | a variable's name has no case
 - | StringEquals | aws:ResourceTag/owner | ${aws:username} | ann | a missing variable cannot be compared
 - | StringNotEquals | aws:ResourceTag/owner | ${aws:username} | ann | nor found unequal
-yes | StringEquals | aws:ResourceTag/t | ${aws:PrincipalTag/t, 'all'} | all | a default stands for a missing key
-no | StringEquals | aws:ResourceTag/t | ${aws:username, 'all'} | all; aws:username=red | the default is not needed
+yes | StringEquals | aws:ResourceTag/t | ${aws:PrincipalTag/t, 'all'} | all | a default
+no | StringEquals | aws:ResourceTag/t | ${aws:username, 'all'} | all; aws:username=red | no default
 yes | StringLike | aws:username | a${*} | a* | ${*} is a star
 no | StringLike | aws:username | a${*} | ab | ${*} is no wildcard
 no | StringLike | aws:username | a${?} | ab | ${?} is a question mark
 yes | StringEquals | aws:username | ${$}{aws:username} | ${aws:username} | ${$} is a dollar sign
 no | StringLike | aws:ResourceTag/o | ${aws:username} | x; aws:username=* | wildcards filled in are literal
 yes | StringEquals | aws:ResourceTag/o | ${aws:username} + x | x | another value may fit
-yes | ArnLike | aws:PrincipalArn | arn:a:b::1:${aws:username} | arn:a:b::1:ann; aws:username=ann | variables in ARNs
-no | ArnLike | aws:PrincipalArn | arn:a:b::${aws:username}:b | arn:a:b::1:a:b; aws:username=1:a | it stays in its part
+yes | ArnLike | aws:PrincipalArn | arn:a:b::1:${aws:username} | arn:a:b::1:ann; aws:username=ann | in ARNs
+no | ArnLike | aws:PrincipalArn | arn:a:b::${aws:username}:b | arn:a:b::1:a:b; aws:username=1:a | in its part
 """
 ROWS: Final = [
     [column.strip() for column in line.split(" | ")]
