@@ -16,6 +16,7 @@ from agent.api.enums import KeyState
 from agent.api.operations import CREATE_KEY, OPERATIONS, Operation
 from agent.api.shapes.keys import KeyMetadata
 from agent.audit.log import AuditLog
+from agent.audit.reading import lines
 from agent.keys.key import Key
 from agent.keys.principal import Principal
 from agent.operations.kms import Kms
@@ -118,14 +119,16 @@ class Service:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the audit records so far."""
-        return [json.loads(line) for line in (self.directory / _AUDIT_NAME).read_bytes().splitlines()]
+        return [json.loads(line) for line in lines(self.directory / _AUDIT_NAME)]
 
 
 @asynccontextmanager
 async def open_service(directory: Path) -> AsyncIterator[Service]:
     """A service that is ready to be called, its files in `directory`."""
     clock = Clock()
-    audit = AuditLog.open(directory / _AUDIT_NAME, region=REGION, account_id=ACCOUNT, now=clock)
+    audit = AuditLog.open(
+        directory / _AUDIT_NAME, digest_seed=os.urandom(32), region=REGION, account_id=ACCOUNT, now=clock
+    )
     with SqliteStore.open(directory / "keys.db") as store:
         async with trio.open_nursery() as nursery:
             await nursery.start(audit.run)

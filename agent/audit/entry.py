@@ -70,6 +70,11 @@ class AuditEntry:
         """Whether the operation changes nothing."""
         return not self.event_name.startswith(_WRITES)
 
+    @property
+    def is_change(self) -> bool:
+        """Whether it tells of something that was changed."""
+        return not self.read_only and self.error_code is None
+
     def set_request(self, request: object) -> None:
         """Record the parameters of a request shape that may be recorded."""
         self.request_parameters = request_parameters(request)

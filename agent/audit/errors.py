@@ -6,14 +6,4 @@ class AuditUnavailableError(Exception):
 
 
 class AuditVerificationError(Exception):
-    """The audit log is not what the agent wrote.
-
-    Args:
-        line_number: the first line that is wrong, counted from 1; None if it is not a line.
-        reason: what is wrong with it.
-    """
-
-    def __init__(self, line_number: int | None, reason: str) -> None:
-        super().__init__(reason if line_number is None else f"line {line_number}: {reason}")
-        self.line_number = line_number
-        self.reason = reason
+    """The audit log is not what the agent wrote, or there is nothing to check it with."""

@@ -1,7 +1,7 @@
 """Owns the head file: how far a log has got, kept beside it so that a cut tail is noticed.
 
-One JSON object: `sequence` and `hash` of a record, and `offset`, the size in bytes of the log up to its
-end. It is written only after that record is durable, so it never runs ahead of an untouched log.
+One JSON object: `sequence` and `hash` of a record, and `digests`, how many there are. It is written only
+after that record and those digests are durable, so it never runs ahead of an untouched log.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.audit.chain import GENESIS, HASH_DIGITS, Link
+from agent.audit.chain import HASH_DIGITS, Link
 from agent.audit.errors import AuditUnavailableError
 from agent.durable import replace_file
 
@@ -20,23 +20,15 @@ _MAX_HEAD_BYTES: Final = 4096
 class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sequence: int
     hash: str
-    offset: int
+    digests: int
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A link and the size in bytes of the log that ends with it."""
+    """A link, and the number of the newest digest."""
 
     link: Link
-    offset: int
-
-
-START: Final = Head(GENESIS, 0)
-
-
-def head_path(log_path: Path) -> Path:
-    """Return where the head of a log lies: `audit.jsonl` has `audit.head`."""
-    return log_path.with_suffix(".head")
+    digests: int
 
 
 def read_head(path: Path) -> Head | None:
@@ -56,9 +48,9 @@ def read_head(path: Path) -> Head | None:
         wire = msgspec.json.decode(content, type=_Wire)
     except msgspec.DecodeError as error:
         raise AuditUnavailableError(f"{path} is damaged; restore it from a backup.") from error
-    if wire.sequence < 0 or wire.offset < 0 or len(wire.hash) != HASH_DIGITS:
+    if wire.sequence < 0 or wire.digests < 0 or len(wire.hash) != HASH_DIGITS:
         raise AuditUnavailableError(f"{path} is damaged; restore it from a backup.")
-    return Head(Link(wire.sequence, wire.hash), wire.offset)
+    return Head(Link(wire.sequence, wire.hash), wire.digests)
 
 
 def write_head(path: Path, head: Head) -> None:
@@ -67,5 +59,5 @@ def write_head(path: Path, head: Head) -> None:
     Raises:
         OSError: the disk did not take it.
     """
-    wire = _Wire(head.link.sequence, head.link.digest, head.offset)
+    wire = _Wire(head.link.sequence, head.link.digest, head.digests)
     replace_file(path, msgspec.json.encode(wire) + b"\n")

@@ -1,90 +1,108 @@
-"""Owns the log file: appending chained lines durably, and taking up the chain after a restart or a crash.
+"""Owns the log on disk: chained lines in the active file, sealed files, digests and the head.
 
 Synchronous; the caller keeps it off the event loop and enters one call at a time. Knows nothing of records'
 contents.
-
-What a crash leaves: lines are acknowledged only after fdatasync, so a last line without its newline was never
-acknowledged and is cut when the log is opened. Anything else that does not follow the chain is refused.
 """
 
-import contextlib
-import errno
 import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from agent.audit.chain import MAX_LINE_BYTES, BrokenChainError, digest_of, extend, follow
+from agent.audit import digest as digests
+from agent.audit import layout
+from agent.audit.chain import Link, extend
+from agent.audit.digest import LogFile, SignedDigest
 from agent.audit.errors import AuditUnavailableError
-from agent.audit.head import START, Head, head_path, read_head, write_head
-from agent.durable import sync_directory
+from agent.audit.head import Head, write_head
+from agent.audit.takeup import Found, take_up
+from agent.crypto.digestkey import DigestKey
+from agent.durable import create_file
 
 HEAD_INTERVAL: Final = 1024  # records between two writes of the head file
-
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_CHAIN: Final = "Restore both files, or move both away to begin a new chain."
-_VERIFY: Final = "Run `kms-agent audit verify`."
-_CHECK_DISK: Final = "Check the disk, then restart the agent."
+SEAL_BYTES: Final = 64 * 1024 * 1024  # a file of this size is sealed before its hour is over
+HOUR_SECONDS: Final = 3600
 
 
 class Journal:
-    """An open log file, locked against other agents.
+    """An open log, locked against other agents.
 
     Args:
-        path: the log.
-        fd: its descriptor; the journal owns it.
-        end: where its chain ends.
-        head: what its head file says.
+        path: the active file.
+        lock: a descriptor that holds the lock; the journal owns it.
+        key: what digests are signed with.
+        account_id: whose log this is.
+        found: what was there.
     """
 
-    __slots__ = ("_broken", "_end", "_fd", "_head", "_identity", "_path")
+    __slots__ = (
+        "_account_id",
+        "_active",
+        "_due",
+        "_end",
+        "_head",
+        "_key",
+        "_lock",
+        "_newest",
+        "_path",
+        "_start",
+    )
 
-    def __init__(self, path: Path, fd: int, end: Head, head: Head) -> None:
-        status = os.fstat(fd)
+    def __init__(self, path: Path, lock: int, key: DigestKey, account_id: str, found: Found) -> None:
         self._path = path
-        self._fd = fd
-        self._identity = (status.st_dev, status.st_ino)
-        self._end = end
-        self._head = head
-        self._broken: str | None = None
+        self._lock = lock
+        self._key = key
+        self._account_id = account_id
+        self._active = found.active
+        self._start = found.start
+        self._end = found.end
+        self._newest = found.newest
+        self._head: Head | None = None
+        self._due = 0
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open or create a log, cut what a crash left unfinished, and find the end of the chain.
+    def open(cls, path: Path, *, key: DigestKey, account_id: str, now: float) -> Self:
+        """Open or create a log and take up its chain; a new one begins with a digest of nothing.
 
         Raises:
-            AuditUnavailableError: another process has it, it is damaged, or it or its head file is missing.
+            AuditUnavailableError: another process has it, it is damaged, or a part of it is missing.
         """
+        lock = -1
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(path, _FLAGS, 0o600)
+            for directory in (path.parent, layout.digest_directory(path)):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(layout.digest_directory(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _lock(path, lock)
+            found = take_up(path, key.public_key)
+            journal = cls(path, lock, key, account_id, found)
+            try:
+                journal._begin(now)
+            except BaseException:
+                found.active.close()
+                raise
         except OSError as error:
+            if lock >= 0:
+                os.close(lock)
             raise AuditUnavailableError(f"{path} cannot be opened: {error.strerror}.") from error
-        try:
-            return cls._take_up(path, fd)
-        except OSError as error:
-            os.close(fd)
-            raise AuditUnavailableError(f"{path} cannot be taken up: {error.strerror}.") from error
         except AuditUnavailableError:
-            os.close(fd)
+            os.close(lock)
             raise
+        return journal
 
-    @classmethod
-    def _take_up(cls, path: Path, fd: int) -> Self:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise AuditUnavailableError(f"{path} is in use by another kms-agent; stop it first.") from error
-        head = _settled_head(path, os.fstat(fd).st_size)
-        _require_head_line(path, fd, head)
-        end = _walk(path, fd, head)
-        if os.fstat(fd).st_size != end.offset:
-            os.ftruncate(fd, end.offset)
-        os.fsync(fd)
-        write_head(head_path(path), end)
-        sync_directory(path.parent)
-        return cls(path, fd, end, end)
+    def _begin(self, now: float) -> None:
+        if self._newest is None:
+            self._write_digest(layout.timestamp(now), end=self._start, log_files=())
+        self._write_head()
+        ended = self._newest.digest.digest_end_time if self._newest else ""
+        # The clock may have been set back since; then the next full hour is as good as any.
+        hour = layout.timestamp(_full_hour(now))
+        self._due = _full_hour(now) + HOUR_SECONDS if ended >= hour else _full_hour(now)
+
+    @property
+    def end(self) -> Link:
+        """Where the chain ends."""
+        return self._end
 
     def write(self, records: Sequence[bytes]) -> None:
         """Append records, each a JSON object on one line; they are durable when this returns.
@@ -92,122 +110,110 @@ class Journal:
         Raises:
             AuditUnavailableError: they are not, and none of them is in the log unless the disk itself failed.
         """
-        self._require_untouched()
-        link, lines = self._end.link, list[bytes]()
+        link, lines = self._end, list[bytes]()
         for record in records:
             line, link = extend(link, record)
             lines.append(line)
-        content = b"".join(lines)
-        self._append(content)
-        self._end = Head(link, self._end.offset + len(content))
-        if link.sequence - self._head.link.sequence >= HEAD_INTERVAL:
+        self._active.append(b"".join(lines))
+        self._end = link
+
+    def make_ready(self) -> None:
+        """See that the next records can be written: room on the disk is taken, the head kept up.
+
+        Raises:
+            AuditUnavailableError: they might not be.
+        """
+        self._active.require_untouched()
+        self._active.reserve()
+        if self._head is None or self._end.sequence - self._head.link.sequence >= HEAD_INTERVAL:
             self._write_head()
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether there should be a digest: at each full hour, and when the active file is full."""
+        return not self._due - HOUR_SECONDS <= now < self._due or self._active.size_bytes >= SEAL_BYTES
+
+    def seal(self, now: float) -> None:
+        """Write the digest of what was recorded since the last, and begin a new file if anything was.
+
+        Hours that went by without an agent are one digest's period: nothing was recorded in them.
+
+        Raises:
+            AuditUnavailableError: the disk did not take it; the log goes on as it was.
+        """
+        self._active.require_untouched()
+        time = _full_hour(now) if now >= self._due else int(now)
+        previous = self._newest.digest.digest_end_time if self._newest else ""
+        end_time = max(layout.timestamp(time), previous)
+        number = self._newest.digest.digest_number + 1 if self._newest else 1
+        sealed = layout.sealed_path(self._path, layout.stem(self._path, number, end_time))
+        files = (self._as_log_file(sealed.name),) if self._active.size_bytes else ()
+        try:
+            self._write_digest(end_time, end=self._end, log_files=files)
+        except OSError as error:
+            raise AuditUnavailableError(f"Digest {number} cannot be written: {error.strerror}.") from error
+        self._due = _full_hour(now) + HOUR_SECONDS
+        if files:
+            self._active = self._active.seal(sealed)
+        self._start = self._end
+        self._write_head()
 
     def close(self) -> None:
         """Write the head file and close the log.
 
         Raises:
-            AuditUnavailableError: the head file could not be written; the log is closed all the same.
+            AuditUnavailableError: that failed; the log is closed all the same.
         """
         try:
-            if self._broken is None and self._head != self._end:
-                self._require_untouched()
+            self._active.require_untouched()
+            self._active.give_back()
+            if self._head is None or self._head.link != self._end:
                 self._write_head()
+        except OSError as error:
+            raise AuditUnavailableError(f"{self._path} cannot be closed: {error.strerror}.") from error
         finally:
-            os.close(self._fd)
+            self._active.close()
+            os.close(self._lock)
 
-    def _require_untouched(self) -> None:
-        """Refuse to go on with a log that is no longer the file at its path, or has another end."""
-        if self._broken is not None:
-            raise AuditUnavailableError(self._broken)
-        try:
-            status = self._path.lstat()
-        except OSError as error:
-            raise AuditUnavailableError(f"{self._path} is gone: {error.strerror}. {_NEW_CHAIN}") from error
-        if (status.st_dev, status.st_ino) != self._identity:
-            raise AuditUnavailableError(f"{self._path} was replaced by another file. {_NEW_CHAIN}")
-        if status.st_size != self._end.offset:
-            raise AuditUnavailableError(
-                f"{self._path} is {status.st_size} bytes long instead of {self._end.offset}: something else "
-                f"wrote to it or cut it. Find out what, then restart the agent. {_VERIFY}"
-            )
+    def _as_log_file(self, name: str) -> LogFile:
+        return LogFile(
+            name=name,
+            size_bytes=self._active.size_bytes,
+            first_sequence=self._start.sequence + 1,
+            last_sequence=self._end.sequence,
+            hash_value=self._active.content_hash,
+        )
 
-    def _append(self, content: bytes) -> None:
-        view = memoryview(content)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError as error:
-            self._cut_back()
-            hint = " Free some space." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
-            raise AuditUnavailableError(f"{self._path} cannot be written: {error.strerror}.{hint}") from error
-        try:
-            os.fdatasync(self._fd)
-        except OSError as error:
-            # After a failed fdatasync the kernel may call the lost pages clean: a second try proves nothing.
-            self._broken = f"{self._path} could not be made durable: {error.strerror}. {_CHECK_DISK}"
-            raise AuditUnavailableError(self._broken) from error
-
-    def _cut_back(self) -> None:
-        """Remove the part of a failed batch that was written, so that the next one can follow."""
-        try:
-            os.ftruncate(self._fd, self._end.offset)
-        except OSError as error:
-            self._broken = f"{self._path} cannot be repaired: {error.strerror}. {_CHECK_DISK}"
+    def _write_digest(self, end_time: str, *, end: Link, log_files: tuple[LogFile, ...]) -> None:
+        number = self._newest.digest.digest_number + 1 if self._newest else 1
+        stem = layout.stem(self._path, number, end_time)
+        written: SignedDigest = digests.sign(
+            self._newest,
+            self._key,
+            account_id=self._account_id,
+            stem=stem,
+            end_time=end_time,
+            end=end,
+            log_files=log_files,
+        )
+        create_file(layout.digest_path(self._path, stem), written.content)
+        self._newest = written
 
     def _write_head(self) -> None:
+        path = layout.head_path(self._path)
+        head = Head(self._end, self._newest.digest.digest_number if self._newest else 0)
         try:
-            write_head(head_path(self._path), self._end)
+            write_head(path, head)
         except OSError as error:
-            raise AuditUnavailableError(
-                f"{head_path(self._path)} cannot be written: {error.strerror}."
-            ) from error
-        self._head = self._end
+            raise AuditUnavailableError(f"{path} cannot be written: {error.strerror}.") from error
+        self._head = head
 
 
-def _settled_head(path: Path, size_bytes: int) -> Head:
-    """Return what the head file says, for a log of that size; a new log begins at the start."""
-    head = read_head(head_path(path))
-    if head is None:
-        if size_bytes:
-            raise AuditUnavailableError(f"{path} has no {head_path(path).name} beside it. {_NEW_CHAIN}")
-        return START
-    if size_bytes < head.offset:
-        raise AuditUnavailableError(
-            f"{path} is shorter than {head_path(path).name} says: records were removed. {_NEW_CHAIN}"
-        )
-    return head
+def _full_hour(seconds: float) -> int:
+    return int(seconds) // HOUR_SECONDS * HOUR_SECONDS
 
 
-def _require_head_line(path: Path, fd: int, head: Head) -> None:
-    """Check that the record the head names ends where it says, and is whole."""
-    if head == START:
-        return
-    before = os.pread(fd, min(head.offset, MAX_LINE_BYTES), max(head.offset - MAX_LINE_BYTES, 0))
-    line = before[before.rfind(b"\n", 0, -1) + 1 :]
+def _lock(path: Path, fd: int) -> None:
     try:
-        whole = digest_of(line) == head.link.digest
-    except BrokenChainError:
-        whole = False
-    if not whole:
-        raise AuditUnavailableError(
-            f"{path} does not contain the record that {head_path(path).name} names. {_VERIFY}"
-        )
-
-
-def _walk(path: Path, fd: int, head: Head) -> Head:
-    """Follow the chain from the head to the last whole line."""
-    link, offset = head.link, head.offset
-    with contextlib.closing(os.fdopen(os.dup(fd), "rb")) as file:
-        file.seek(offset)
-        while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
-            try:
-                link = follow(link, line)
-            except BrokenChainError:
-                raise AuditUnavailableError(
-                    f"{path} was changed at record {link.sequence + 1}. {_VERIFY} {_NEW_CHAIN}"
-                ) from None
-            offset += len(line)
-    if len(line) == MAX_LINE_BYTES:
-        raise AuditUnavailableError(f"{path} does not end in an audit record. {_VERIFY}")
-    return Head(link, offset)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise AuditUnavailableError(f"{path} is in use by another kms-agent; stop it first.") from error

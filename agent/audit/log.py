@@ -1,38 +1,54 @@
-"""Owns the audit log of a running agent: entries, and group commit off the event loop.
+"""Owns the audit log of a running agent: group commit off the event loop, and what happens when it fails.
 
 Records that arrive while one batch is being made durable form the next batch, so one fdatasync carries as
-many records as there are requests waiting. Knows nothing of operations or of how the file is laid out.
+many records as there are requests waiting. Knows nothing of operations or of how the files are laid out.
+
+While the log cannot be written nothing begins: a request is refused before it does anything. What was already
+running when it broke gets KMSInternalException; records of changes that had been made by then are owed, and
+are written first once the log works again.
 """
 
+import contextlib
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 import trio
 
-from agent.api.errors import ServiceError
+from agent.audit import usage as usages
 from agent.audit.chain import MAX_LINE_BYTES
+from agent.audit.context import EntryContext
 from agent.audit.entry import AuditEntry
 from agent.audit.errors import AuditUnavailableError
-from agent.audit.journal import Journal
+from agent.audit.health import Health
+from agent.audit.journal import HOUR_SECONDS, Journal
+from agent.audit.usage import UsageIndex
+from agent.crypto.digestkey import DigestKey
 from agent.keys.principal import Principal
 
-_CHAIN_BYTES: Final = 256  # room for the chain's member in a line
+DIGEST_LABEL: Final = b"kms-agent audit digest 1"
+"""What the private key of digests is derived from the root key with."""
+
+_CHAIN_BYTES: Final = 512  # room in a line for the chain's member and for an addendum
 _MAX_RECORD_BYTES: Final = MAX_LINE_BYTES - _CHAIN_BYTES
 _CLOSED: Final = "The audit log is closed: the agent is stopping. Try again once it runs."
+_UNFORESEEN: Final = "The audit log failed unexpectedly; see the agent's own log."
+_TICK_SECONDS: Final = 60  # the longest that a digest is late after the clock was set
+# CloudTrail's word for events that come later than they should ("addendum" in its record contents).
+_LATE: Final = b',"addendum":{"reason":"DELIVERY_DELAY"}}'
 
 
 class _Batch:
-    """Records that become durable together."""
+    """Records that become durable together, and the entries they are of."""
 
-    __slots__ = ("done", "failure", "records")
+    __slots__ = ("done", "entries", "failure", "records")
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
+        self.entries: list[AuditEntry] = []
         self.done = trio.Event()
         self.failure: str | None = None
 
@@ -41,69 +57,104 @@ class AuditLog:
     """An open audit log. `run` must be running in a nursery that outlives every entry.
 
     Args:
-        journal: the open log file; the audit log closes it.
-        region: the Region that records name.
+        path: where it lies.
+        journal: the open log; the audit log closes it.
+        key: what digests and checkpoints are signed with.
+        usage: the index of last uses as of the journal's end.
+        region: the Region that records name unless their entry says another.
         account_id: the account that records name.
         now: the clock, seconds since the epoch.
     """
 
-    def __init__(self, journal: Journal, region: str, account_id: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        journal: Journal,
+        key: DigestKey,
+        usage: UsageIndex,
+        region: str,
+        account_id: str,
+        now: Callable[[], float],
+    ) -> None:
+        self.usage = usage
+        self._path = path
         self._journal = journal
+        self._key = key
         self._region = region
         self._account_id = account_id
         self._now = now
+        self._health = Health()
         self._batch = _Batch()
+        self._owed: list[bytes] = []
         self._wake = trio.Event()
+        self._seal_again = 0.0
         self._running = False
         self._open_entries = 0
         # A thread of its own: slow operations must not keep the log waiting for one.
         self._thread = trio.CapacityLimiter(1)
 
     @classmethod
-    def open(cls, path: Path, *, region: str, account_id: str, now: Callable[[], float] = time.time) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        digest_seed: bytes,
+        region: str,
+        account_id: str,
+        now: Callable[[], float] = time.time,
+    ) -> Self:
         """Open or create the log at `path` and take up its chain.
+
+        Args:
+            path: the file that is written; the others lie beside it.
+            digest_seed: 32 bytes, the private key of digests.
+            region: the Region that records name.
+            account_id: the account that records name.
+            now: the clock.
 
         Raises:
             AuditUnavailableError: it cannot be opened, is in use, or is not what the agent left.
         """
-        return cls(Journal.open(path), region, account_id, now)
+        key = DigestKey(digest_seed)
+        journal = Journal.open(path, key=key, account_id=account_id, now=now())
+        try:
+            usage = usages.rebuild(path, key.public_key, journal.end, now())
+        except OSError as error:
+            journal.close()
+            raise AuditUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
+        return cls(path, journal, key, usage, region, account_id, now)
+
+    @property
+    def condition(self) -> str:
+        """How the log is, for people: `writing`, or `failing: ` and the cause."""
+        return self._health.text
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit batches until cancelled, then those of the entries still open, and close the log.
+        """Commit batches and write digests until cancelled, then finish the entries still open, and close.
 
         Raises:
-            AuditUnavailableError: the head file could not be written at the end.
+            AuditUnavailableError: the log could not be closed as it should.
         """
         self._running = True
-        task_status.started()
         try:
-            while True:
-                await self._commit_next()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tick)
+                task_status.started()
+                while True:
+                    await self._commit_next()
+                    await self._seal_if_due()
         finally:
             with trio.CancelScope(shield=True):
                 await self._finish()
 
-    async def append(self, record: Mapping[str, object]) -> None:
-        """Append a record; it is durable when this returns. Cancelling the wait does not take it back.
-
-        Raises:
-            AuditUnavailableError: it is not durable; the request it belongs to must fail.
-        """
-        content = msgspec.json.encode(record)
-        if len(content) > _MAX_RECORD_BYTES:
-            raise AuditUnavailableError("The audit record would be too long; send a shorter request.")
-        if not self._running:
-            raise AuditUnavailableError(_CLOSED)
-        batch = self._batch
-        batch.records.append(content)
-        self._wake.set()
-        await batch.done.wait()
-        if batch.failure is not None:
-            raise AuditUnavailableError(batch.failure)
-
     def entry(
-        self, principal: Principal | None, operation_name: str, request_id: str, source: str
-    ) -> "EntryContext":
+        self,
+        principal: Principal | None,
+        operation_name: str,
+        request_id: str,
+        source: str,
+        region: str | None = None,
+    ) -> EntryContext:
         """Return a context whose entry is durable on exit, with the outcome, on errors too.
 
         A `principal` of None makes it an event of the service itself.
@@ -117,25 +168,73 @@ class AuditLog:
                 event_id=str(uuid.uuid4()),
                 event_time=self._now(),
                 source=source,
-                region=self._region,
+                region=region or self._region,
                 account_id=self._account_id,
             ),
         )
 
-    def begin_entry(self) -> None:
+    async def begin_entry(self) -> None:
         """Count an entry in, so that `run` waits for it.
 
         Raises:
-            AuditUnavailableError: the log is closed, so nothing may begin.
+            AuditUnavailableError: the log is closed or cannot be written, so nothing may begin.
         """
         if not self._running:
             raise AuditUnavailableError(_CLOSED)
         self._open_entries += 1
+        if self._health.records is not None:
+            try:
+                await self._recover()
+            except AuditUnavailableError:
+                self.end_entry()
+                raise
 
     def end_entry(self) -> None:
         """Count an entry out."""
         self._open_entries -= 1
         self._wake.set()
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Append an entry's record; durable when this returns. Cancelling the wait does not take it back.
+
+        Raises:
+            AuditUnavailableError: it is not durable; the request it belongs to must fail.
+        """
+        record = msgspec.json.encode(entry.to_record())
+        if len(record) > _MAX_RECORD_BYTES:
+            raise AuditUnavailableError("The audit record would be too long; send a shorter request.")
+        if not self._running:
+            raise AuditUnavailableError(_CLOSED)
+        batch = self._batch
+        batch.records.append(record)
+        batch.entries.append(entry)
+        self._wake.set()
+        await batch.done.wait()
+        if batch.failure is not None:
+            raise AuditUnavailableError(batch.failure)
+
+    async def _tick(self) -> None:
+        """Wake the log at each full hour, for its digest, and more often in case the clock was set."""
+        while True:
+            if self._health.records is not None:
+                with contextlib.suppress(AuditUnavailableError):
+                    await self._recover()
+            self._wake.set()
+            await trio.sleep(min(_TICK_SECONDS, HOUR_SECONDS - self._now() % HOUR_SECONDS))
+
+    async def _recover(self) -> None:
+        """See whether a log that failed can be written again.
+
+        Raises:
+            AuditUnavailableError: it cannot.
+        """
+        with trio.CancelScope(shield=True):
+            try:
+                await trio.to_thread.run_sync(self._revive, limiter=self._thread)
+            except AuditUnavailableError as error:
+                self._health.report_records(str(error))
+                raise
+            self._health.report_records(None)
 
     async def _finish(self) -> None:
         """Wait for the entries still open, then close."""
@@ -146,7 +245,7 @@ class AuditLog:
             self._running = False
             self._batch.failure = _CLOSED
             self._batch.done.set()
-            await trio.to_thread.run_sync(self._journal.close, limiter=self._thread)
+            await trio.to_thread.run_sync(self._close, limiter=self._thread)
 
     async def _commit_next(self) -> None:
         """Wait for something to do, then make the waiting batch durable, which nothing interrupts."""
@@ -157,51 +256,84 @@ class AuditLog:
         batch, self._batch = self._batch, _Batch()
         with trio.CancelScope(shield=True):
             try:
-                await trio.to_thread.run_sync(self._journal.write, batch.records, limiter=self._thread)
+                shortage = await trio.to_thread.run_sync(self._commit, batch.records, limiter=self._thread)
             except AuditUnavailableError as error:
                 batch.failure = str(error)
+                self._health.report_records(batch.failure)
+                self._owe(batch)
             except BaseException:
-                batch.failure = "The audit log failed unexpectedly; see the agent's own log."
+                batch.failure = _UNFORESEEN
+                self._health.report_records(batch.failure)
                 raise
+            else:
+                self._health.report_records(shortage)
+                self._note_uses(batch)
             finally:
                 batch.done.set()
 
-
-class EntryContext:
-    """The life of one entry: begun before its request does anything, durable before its answer leaves."""
-
-    __slots__ = ("_entry", "_log")
-
-    def __init__(self, log: AuditLog, entry: AuditEntry) -> None:
-        self._log = log
-        self._entry = entry
-
-    async def __aenter__(self) -> AuditEntry:
-        self._log.begin_entry()
-        return self._entry
-
-    async def __aexit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exception is not None:
-            _record_failure(self._entry, exception)
+    def _commit(self, records: list[bytes]) -> str | None:
+        """Make records durable; return why those to come might not be."""
+        self._write(records)
         try:
-            with trio.CancelScope(shield=True):
-                await self._log.append(self._entry.to_record())
+            self._journal.make_ready()
+        except AuditUnavailableError as error:
+            return str(error)
+        return None
+
+    def _revive(self) -> None:
+        """See whether the log can be written again, and write what it owes."""
+        self._journal.make_ready()
+        self._write([])
+
+    def _write(self, records: list[bytes]) -> None:
+        """Write what is owed, then records."""
+        owed = list(self._owed)
+        if owed or records:
+            self._journal.write([*owed, *records])
+            # Not clear(): others may have been added meanwhile.
+            del self._owed[: len(owed)]
+
+    def _owe(self, batch: _Batch) -> None:
+        """Remember the records of changes that were made."""
+        for entry, record in zip(batch.entries, batch.records, strict=True):
+            if entry.is_change:
+                self._owed.append(record[:-1] + _LATE)
+
+    def _note_uses(self, batch: _Batch) -> None:
+        for entry in batch.entries:
+            if entry.error_code is None:
+                self.usage.note(
+                    entry.event_name, entry.resources, entry.event_time, entry.event_id, entry.request_id
+                )
+
+    async def _seal_if_due(self) -> None:
+        """Write a digest if it is time; one that fails is tried again a minute later."""
+        now = self._now()
+        if not self._journal.is_due(now) or trio.current_time() < self._seal_again:
+            return
+        checkpoint = self.usage.checkpoint(self._journal.end, self._key)
+        with trio.CancelScope(shield=True):
+            try:
+                await trio.to_thread.run_sync(self._seal, now, checkpoint, limiter=self._thread)
+            except AuditUnavailableError as error:
+                self._seal_again = trio.current_time() + _TICK_SECONDS
+                self._health.report_digests(str(error))
+            else:
+                self._health.report_digests(None)
+
+    def _seal(self, now: float, checkpoint: bytes) -> None:
+        self._journal.seal(now)
+        self._write_checkpoint(checkpoint)
+
+    def _close(self) -> None:
+        try:
+            self._write([])
+            self._write_checkpoint(self.usage.checkpoint(self._journal.end, self._key))
         finally:
-            self._log.end_entry()
+            self._journal.close()
 
-
-def _record_failure(entry: AuditEntry, exception: BaseException) -> None:
-    """Say how a request failed; of our own bugs only that there was one, for their text may hold anything."""
-    if isinstance(exception, ServiceError):
-        entry.error_code = exception.code
-        entry.error_message = exception.message or None
-    elif isinstance(exception, trio.Cancelled):
-        entry.error_code = "RequestCanceled"
-        entry.error_message = "The caller went away, or the agent stopped, before there was an answer."
-    else:
-        entry.error_code = "KMSInternalException"
+    def _write_checkpoint(self, checkpoint: bytes) -> None:
+        try:
+            usages.write_checkpoint(self._path, checkpoint)
+        except OSError as error:
+            raise AuditUnavailableError(f"The last uses cannot be kept: {error.strerror}.") from error

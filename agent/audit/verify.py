@@ -1,126 +1,182 @@
 """Owns the check that an audit log is what the agent wrote. Shares no code with what writes it.
 
-Found, from the log alone: a record edited, dropped, inserted, repeated or reordered; the beginning cut off;
-a last line that is incomplete. Found with the head file beside it: records missing at the end, as far back
-as the head reaches (it is written at a clean stop, at each start and every 1024 records), and a head or log
-that belongs to another chain.
+Offline: it needs the log, its digests and the public key, no agent and no secret. With the key from
+elsewhere, nobody who can write to the log can deceive it about what a digest covers.
 
-Not found: a tail cut by at most the records since the head was last written, on a machine where the agent
-was killed and has not been started since (a running agent notices at its next record, a starting one if the
-head is ahead); and a log rewritten to its end by someone who can also rewrite the head file: hashes have no
-key. Keep copies of `audit.head` elsewhere to find that.
+Found: records edited, dropped, inserted, repeated, reordered or cut off; a log rewritten up to a digest or
+past it; files missing, exchanged or cut; digests edited, missing, exchanged or renamed.
+
+Not found: records after the newest digest that were rewritten with fitting hashes, or cut off back to what
+`audit.head` names, by someone who can write to these files; and the newest digests removed together with all
+that they cover and with what `audit.head` says. A digest kept elsewhere (`known`) uncovers the last.
 """
 
-import hashlib
-import json
-import re
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from agent.audit.errors import AuditVerificationError
+from agent.audit.checking import digests as digest_files
+from agent.audit.checking.digests import SealedFile, SignedDigest
+from agent.audit.checking.files import Head, Snapshot, load_key, number_in, read_head, take_snapshot
+from agent.audit.checking.report import Problem, Report, trusted_ranges
+from agent.audit.checking.walk import Walk
 
-_MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-_SETTLE_SECONDS: Final = 0.2
 _FIRST_PREVIOUS: Final = "0" * 64
-_CHAIN: Final = re.compile(
-    rb',"chain":\{"sequence":(?P<sequence>[1-9][0-9]{0,18}),"previous":"(?P<previous>[0-9a-f]{64})"'
-    rb'(?P<end>,"hash":"(?P<hash>[0-9a-f]{64})"\}\}\n)\Z'
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """What a log that is whole contains.
+class Demands:
+    """What is asked of a log beside that it be whole.
 
     Attributes:
-        records: how many records there are.
-        first: time of the first, as recorded; None if there is none.
-        last: time of the last.
-        digest: hash of the last record, 64 hexadecimal digits.
-        head_sequence: the record up to which the head file vouches that nothing is missing at the end.
+        public_key: in PEM, from elsewhere; without it the one beside the digests is taken.
+        known: the content of a digest that was kept elsewhere, and must be among those here.
+        complete: whether nothing may have been moved away.
     """
 
-    records: int
-    first: str | None
-    last: str | None
-    digest: str
-    head_sequence: int
+    public_key: bytes | None = None
+    known: bytes | None = None
+    complete: bool = False
 
 
-def verify(path: Path) -> Verification:
-    """Check a log from its first to its last record; the agent may be writing to it.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a check has got, in bytes."""
+
+    done: int
+    total: int
+
+
+NO_DEMANDS: Final = Demands()
+
+
+def verify(path: Path, demands: Demands = NO_DEMANDS) -> Report:
+    """Check a log; the agent may be writing to it.
+
+    Args:
+        path: the file that is written now, or was last; the others are looked for beside it.
+        demands: what is asked of it beside that it be whole.
 
     Raises:
-        AuditVerificationError: it is not what the agent wrote; names the first line that is wrong.
-        OSError: it cannot be read.
+        AuditVerificationError: there is no log or no public key, so nothing can be said.
+        OSError: a file cannot be read.
     """
-    head_sequence, head_hash = _read_head(path.with_suffix(".head"))
-    previous, first, last, count = _FIRST_PREVIOUS, None, None, 0
-    with path.open("rb") as file:
-        for line in _lines(file):
-            count += 1
-            previous, event_time = _check(count, line, previous)
-            first, last = first or event_time, event_time
-            if count == head_sequence and previous != head_hash:
-                raise AuditVerificationError(count, "is not the record that the head file names")
-    if count < head_sequence:
-        raise AuditVerificationError(
-            count + 1, f"is missing: the head file vouches for {head_sequence} records, the log has {count}"
+    steps = checked(path, demands)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def checked(path: Path, demands: Demands) -> Generator[Progress, None, Report]:
+    """Check a log step by step, as `verify` does; the generator's value is the report.
+
+    Raises:
+        AuditVerificationError: there is no log or no public key, so nothing can be said.
+        OSError: a file cannot be read.
+    """
+    # The head first: it may only be behind what is read after it.
+    head, problems = read_head(path.with_suffix(".head"))
+    snapshot = take_snapshot(path)
+    key, key_problems = load_key(path.parent / "digests" / "public-key.pem", demands.public_key)
+    digests, digest_problems = digest_files.read_all(snapshot.digests, key)
+    problems += [*key_problems, *digest_problems, *_missing(snapshot, digests, head, demands)]
+    signed = {place.sequence: place.hash for digest in digests for place in (digest.start, digest.end)}
+    signed.setdefault(0, _FIRST_PREVIOUS)
+    walk = Walk(signed, (head.record, head.hash))
+    yield from _walk_files(path, snapshot, digests, walk, complete=demands.complete)
+    reached = walk.last.sequence if walk.last else 0
+    if reached < head.record and not walk.problems:
+        reason = (
+            f"ends with record {reached}, but the head file vouches for {head.record}: the rest is missing"
         )
-    return Verification(count, first, last, previous, head_sequence)
+        walk.report(path.name, None, reason)
+    return Report(
+        records=walk.records,
+        first_record=walk.runs[0].first if walk.runs else None,
+        last_record=walk.runs[-1].last if walk.runs else None,
+        first_time=walk.first_time,
+        last_time=walk.last.event_time if walk.last else None,
+        hash=walk.last.hash if walk.last else _FIRST_PREVIOUS,
+        digests=len(digests),
+        signed_until=digests[-1].end_time if digests else None,
+        signed_record=max(signed),
+        fingerprint=key.fingerprint,
+        trusted=trusted_ranges(walk.runs, signed),
+        problems=(*walk.problems, *problems),
+    )
 
 
-def _check(number: int, line: bytes, previous: str) -> tuple[str, str | None]:
-    """Return the hash and the time of a line that follows on `previous`."""
-    if not line.endswith(b"\n"):
-        raise AuditVerificationError(number, "is incomplete: it was cut, or a crash left it unfinished")
-    found = _CHAIN.search(line, max(len(line) - 512, 0))
-    record = _object(line)
-    if found is None or record is None:
-        raise AuditVerificationError(number, "is not an audit record")
-    digest = hashlib.sha256(line[: found.start("end")]).hexdigest()
-    if digest != found["hash"].decode():
-        raise AuditVerificationError(number, "was edited: its hash does not fit its content")
-    sequence = int(found["sequence"])
-    if sequence != number:
-        raise AuditVerificationError(
-            number, f"is record {sequence} where record {number} should be: dropped, repeated or reordered"
-        )
-    if found["previous"].decode() != previous:
-        raise AuditVerificationError(number, "does not follow the record before it")
-    event_time = record.get("eventTime")
-    return digest, event_time if isinstance(event_time, str) else None
+def _walk_files(
+    path: Path, snapshot: Snapshot, digests: Sequence[SignedDigest], walk: Walk, *, complete: bool
+) -> Generator[Progress, None, None]:
+    """Go through all files in order, those that are missing included."""
+    expected = {file.name: (file, digest) for digest in digests for file in digest.files}
+    present = {file.name: file for file in snapshot.sealed}
+    oldest = digests[0].number if digests else 0
+    if all(number_in(name) >= oldest for name in present):
+        start = digests[0].start if digests else digest_files.Place(0, _FIRST_PREVIOUS)
+        walk.skip_to(start.sequence, start.hash)
+    unrenamed = _unrenamed(snapshot, digests)
+    total = sum(file.stat().st_size for file in snapshot.sealed)
+    done, begun = 0, False
+    for name in sorted(expected.keys() | present.keys(), key=number_in):
+        sealed, digest = expected.get(name, (None, None))
+        if name in present:
+            begun = True
+            if digest is None and not _has_digest(snapshot, name) and number_in(name) >= oldest:
+                walk.report(name, None, "is named by no digest: its digest is missing")
+            part = 0
+            with present[name].open("rb") as file:
+                for part in walk.file(name, file, sealed):
+                    yield Progress(done + part, max(total, done + part))
+            done += part
+        elif sealed is not None and digest is not None and sealed is not unrenamed:
+            if begun or complete:
+                walk.report(name, None, f"is missing, with records {sealed.first} to {sealed.last}")
+            walk.skip_to(digest.end.sequence, digest.end.hash)
+    if snapshot.active is None:
+        walk.report(path.name, None, "is missing")
+        return
+    with snapshot.active as active:
+        for part in walk.file(path.name, active, unrenamed):
+            yield Progress(done + part, max(total, done + part))
 
 
-def _object(line: bytes) -> dict[str, object] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
+def _unrenamed(snapshot: Snapshot, digests: Sequence[SignedDigest]) -> SealedFile | None:
+    """Return the file that the newest digest seals if it still has the name of the active one.
+
+    So it is for a moment, and longer if the agent was killed in that moment.
+    """
+    file = digests[-1].files[-1] if digests and digests[-1].files else None
+    if file is None or snapshot.active is None or file.name in {path.name for path in snapshot.sealed}:
         return None
-    return value if isinstance(value, dict) else None
+    begins = b'"chain":{"sequence":%d,"previous"' % file.first in snapshot.active.readline()
+    snapshot.active.seek(0)
+    return file if begins else None
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines; give an unfinished last one a moment, in case the agent is writing it just now."""
-    while line := file.readline(_MAX_LINE_BYTES):
-        if not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
-            time.sleep(_SETTLE_SECONDS)
-            line += file.readline(_MAX_LINE_BYTES - len(line))
-        yield line
+def _has_digest(snapshot: Snapshot, name: str) -> bool:
+    """Tell whether there is a digest, good or bad, of a sealed file's name."""
+    return Path(name).stem in {Path(digest).stem for digest, _content in snapshot.digests}
 
 
-def _read_head(path: Path) -> tuple[int, str]:
-    """Return the record that the head file names, and its hash."""
-    try:
-        head = json.loads(path.read_bytes()[:4096])
-        sequence, digest = head["sequence"], head["hash"]
-    except FileNotFoundError:
-        raise AuditVerificationError(None, f"{path} is missing") from None
-    except (ValueError, KeyError, TypeError):
-        raise AuditVerificationError(None, f"{path} is damaged") from None
-    if not isinstance(sequence, int) or not isinstance(digest, str) or sequence < 0:
-        raise AuditVerificationError(None, f"{path} is damaged")
-    return sequence, digest
+def _missing(
+    snapshot: Snapshot, digests: Sequence[SignedDigest], head: Head, demands: Demands
+) -> list[Problem]:
+    """Return what is missing at either end of the digests, and one kept elsewhere that is not here."""
+    problems = []
+    newest = number_in(snapshot.digests[-1][0]) if snapshot.digests else 0
+    if newest < head.digests:
+        reason = f"ends with digest {newest}, but the head file vouches for {head.digests}"
+        problems.append(Problem("digests", None, reason))
+    if demands.complete and digests and digests[0].number != 1:
+        reason = f"begins with digest {digests[0].number}: those before are missing"
+        problems.append(Problem("digests", None, reason))
+    if demands.known is not None and demands.known not in [content for _name, content in snapshot.digests]:
+        reason = "the digest that was kept elsewhere is not among them: the log was cut back or replaced"
+        problems.append(Problem("digests", None, reason))
+    return problems
