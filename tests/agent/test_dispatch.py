@@ -41,7 +41,7 @@ def last(service: Service) -> dict[str, Any]:
 
 def read_all(directory: Path) -> bytes:
     """Return the content of all files in a directory."""
-    return b"".join(path.read_bytes() for path in directory.iterdir())
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
 
 
 async def test_every_answer_has_its_record(service: Service) -> None:
