@@ -17,8 +17,11 @@ from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
 from agent.keys import rotation as rules
 from agent.keys.key import Key
+from agent.keys.states import settled
 from agent.operations import rotation
+from agent.operations.keys import begin_window
 from agent.operations.kms import Kms
+from agent.operations.related import relatives
 from agent.operations.targets import present
 from agent.store.errors import StoreError
 
@@ -51,7 +54,7 @@ async def run_due(kms: Kms, audit: AuditLog) -> None:
     """
     now = kms.now()
     for region in sorted(kms.regions):
-        for key in kms.store.keys(region):
+        for key in (settled(key, now) for key in kms.store.keys(region)):
             for event_name, is_due, deed in _DEEDS:
                 if is_due(key, now):
                     await _do(kms.in_region(region), audit, key, event_name, deed)
@@ -76,9 +79,15 @@ def _is_deletion_due(key: Key, now: float) -> bool:
 
 def _delete(kms: Kms, key: Key) -> Details:
     with kms.store.write() as transaction:
-        if not _is_deletion_due(present(kms, key), kms.now()):
+        key, now = present(kms, key), kms.now()
+        if not _is_deletion_due(key, now):
             raise KMSInvalidStateException(f"{key.arn} is not pending deletion.")
         transaction.delete(key)
+        left = relatives(kms, key)
+        for primary in left:
+            # The last replica is gone: now its primary's own waiting period begins.
+            if primary.key_state is KeyState.PENDING_REPLICA_DELETION and len(left) == 1:
+                transaction.put(begin_window(primary, (), now))
     kms.barrier.forget_key(key.key_id)
     return {"keyId": key.key_id}
 

@@ -32,6 +32,7 @@ class Key:
         on_demand_rotation_start: when a rotation that is still under way was asked for; else None.
         current_material_id: hexadecimal id of the material that encrypts now; "" before any was imported.
         primary_region: where the primary of a multi-Region key is; None for single-Region keys.
+        transition_date: when the passing state that it is in ends, see `states.settled`; else None.
         tags: pairs, sorted by tag key.
         custom_key_store_id: where the material is, if not here.
         xks_key_id: its name in an external key store.
@@ -51,6 +52,7 @@ class Key:
     policy: str
     current_material_id: str
     primary_region: str | None = None
+    transition_date: float | None = None
     deletion_date: float | None = None
     pending_window_days: int | None = None
     rotation_period_days: int | None = None
@@ -70,6 +72,11 @@ class Key:
     def multi_region(self) -> bool:
         """Whether this is a multi-Region key, primary or replica."""
         return self.primary_region is not None
+
+    @property
+    def replica(self) -> bool:
+        """Whether this is a multi-Region key whose primary is in another Region."""
+        return self.primary_region not in (None, self.region)
 
 
 @dataclass(frozen=True, slots=True)

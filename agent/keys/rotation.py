@@ -17,7 +17,6 @@ ON_DEMAND_LIMIT: Final = 25
 
 _DAY_SECONDS: Final = 86_400
 _CONFLICT_SECONDS: Final = 20 * 60
-_PENDING_DELETION: Final = frozenset({KeyState.PENDING_DELETION, KeyState.PENDING_REPLICA_DELETION})
 
 
 def enable(key: Key, period_days: int | None, now: float) -> Key:
@@ -38,14 +37,20 @@ def disable(key: Key) -> Key:
 
 
 def is_enabled(key: Key) -> bool:
-    """Whether rotation counts as enabled: not while deletion is pending, whatever was set."""
-    return key.rotation_period_days is not None and key.key_state not in _PENDING_DELETION
+    """Whether rotation counts as enabled: not while deletion is pending, whatever was set.
+
+    While a primary waits for the deletion of its replicas it does count, as on AWS.
+    """
+    return key.rotation_period_days is not None and key.key_state is not KeyState.PENDING_DELETION
 
 
 def is_due(key: Key, now: float) -> bool:
-    """Whether automatic rotation must happen now; a key that is not enabled waits until it is again."""
+    """Whether automatic rotation must happen now; a key that is not enabled waits until it is again.
+
+    Replicas never are due: they follow their primary.
+    """
     due = key.next_rotation_date is not None and key.next_rotation_date <= now
-    return due and key.key_state is KeyState.ENABLED
+    return due and key.key_state is KeyState.ENABLED and not key.replica
 
 
 def require_on_demand(key: Key, now: float) -> None:

@@ -5,6 +5,7 @@ otherwise, what it did counts.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
@@ -87,6 +88,8 @@ _ORIGINS: Final[Mapping[str, frozenset[Origin]]] = {
 }
 _ANY_ORIGIN: Final = frozenset(Origin)
 
+_PASSING: Final = frozenset({KeyState.CREATING, KeyState.UPDATING})
+
 _CONDITIONS: Final[Mapping[KeyState, str]] = {
     KeyState.ENABLED: "is enabled",
     KeyState.DISABLED: "is disabled",
@@ -120,6 +123,22 @@ def require_state(key: Key, operation_name: str) -> None:
         raise KMSInvalidStateException(f"{key.arn} is not pending deletion.")
     refusal = DisabledException if verdict is Verdict.DISABLED else KMSInvalidStateException
     raise refusal(f"{key.arn} {_CONDITIONS[key.key_state]}.")
+
+
+def settled(key: Key, now: float) -> Key:
+    """Return a key as it is at `now`: passing states end by themselves, nobody has to come and end them.
+
+    A new replica becomes enabled, or waits for its material where that is imported; what is updating becomes
+    enabled, as it was before.
+    """
+    if key.transition_date is None or key.transition_date > now:
+        return key
+    state = key.key_state
+    if state is KeyState.CREATING and key.origin is Origin.EXTERNAL:
+        state = KeyState.PENDING_IMPORT
+    elif state in _PASSING:
+        state = KeyState.ENABLED
+    return replace(key, key_state=state, transition_date=None)
 
 
 def _wrong_origin(key: Key) -> str:

@@ -8,11 +8,10 @@ from agent.api.enums import KeyManager, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import (
     CustomKeyStoreNotFoundException,
     LimitExceededException,
-    TagException,
     UnsupportedOperationException,
     ValidationException,
 )
-from agent.api.shapes.keys import CreateKeyRequest, CreateKeyResponse, Tag
+from agent.api.shapes.keys import CreateKeyRequest, CreateKeyResponse
 from agent.backends import local
 from agent.crypto.specs import USAGES, require_supported
 from agent.keys.key import Key, KeyMaterial
@@ -20,10 +19,10 @@ from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.metadata import metadata
 from agent.operations.policies import default_policy, require_accepted
+from agent.operations.tags import KeyTags, check_tags, key_tags
+from agent.operations.targets import AccountTarget, Target
 
 MAX_KEYS: Final = 100_000
-_MAX_TAGS: Final = 50
-_RESERVED_TAG_PREFIX: Final = "aws:"
 
 _CUSTOM_ORIGINS: Final = frozenset({Origin.AWS_CLOUDHSM, Origin.EXTERNAL_KEY_STORE})
 
@@ -35,8 +34,14 @@ def check_create_key(request: CreateKeyRequest) -> None:
     if usage not in USAGES[spec]:
         raise ValidationException(f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     _check_origin(request, spec)
-    _check_tags(request.tags or ())
+    check_tags(request.tags or ())
     require_supported(spec)
+
+
+def create_key_targets(request: CreateKeyRequest) -> tuple[Target, ...]:
+    """Return what the caller must be allowed: to create keys, and to tag them if this one gets tags."""
+    create = AccountTarget(api.CREATE_KEY.action)
+    return (create, AccountTarget(api.TAG_RESOURCE.action)) if request.tags else (create,)
 
 
 def create_key(kms: Kms, caller: Caller, _keys: Keys, request: CreateKeyRequest) -> CreateKeyResponse:
@@ -59,17 +64,26 @@ def create_key(kms: Kms, caller: Caller, _keys: Keys, request: CreateKeyRequest)
         usage=_usage(request, spec),
         origin=request.origin or Origin.AWS_KMS,
         multi_region=bool(request.multi_region),
-        tags=tuple(sorted((tag.tag_key, tag.tag_value) for tag in request.tags or ())),
+        tags=key_tags(request.tags or ()),
     )
     with kms.store.write() as transaction:
-        if len(kms.store.keys(kms.region)) >= MAX_KEYS:
-            raise LimitExceededException(
-                f"The account has {MAX_KEYS} KMS keys already. Schedule the deletion of unused keys."
-            )
+        require_room(kms)
         transaction.put(key)
         if material is not None:
             transaction.put(material)
     return CreateKeyResponse(key_metadata=metadata(kms, key))
+
+
+def require_room(kms: Kms) -> None:
+    """Refuse one key too many; asked within the transaction that puts it.
+
+    Raises:
+        LimitExceededException: the Region has as many keys as it may have.
+    """
+    if len(kms.store.keys(kms.region)) >= MAX_KEYS:
+        raise LimitExceededException(
+            f"The account has {MAX_KEYS} KMS keys already. Schedule the deletion of unused keys."
+        )
 
 
 def make_key(
@@ -83,7 +97,7 @@ def make_key(
     usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT,
     origin: Origin = Origin.AWS_KMS,
     multi_region: bool = False,
-    tags: tuple[tuple[str, str], ...] = (),
+    tags: KeyTags = (),
 ) -> tuple[Key, KeyMaterial | None]:
     """Return a new key, and its first material where it is made here; both are for the caller to put."""
     now = kms.now()
@@ -149,19 +163,10 @@ def _check_origin(request: CreateKeyRequest, spec: KeySpec) -> None:
         )
 
 
-def _check_tags(tags: tuple[Tag, ...]) -> None:
-    if len(tags) > _MAX_TAGS:
-        raise TagException("Too many tags")
-    if len({tag.tag_key for tag in tags}) < len(tags):
-        raise TagException("Duplicate tag keys")
-    if any(tag.tag_key.lower().startswith(_RESERVED_TAG_PREFIX) for tag in tags):
-        raise TagException("Tags beginning with aws: are reserved")
-
-
 HANDLERS: Final = (
     handler.Handler(
         api.CREATE_KEY,
-        handler.account(api.CREATE_KEY),
+        create_key_targets,
         create_key,
         check_create_key,
         mutates=True,

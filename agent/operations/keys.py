@@ -1,6 +1,6 @@
 """Owns the operations on existing keys: description, listing, state, deletion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,6 +31,7 @@ from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.metadata import metadata
 from agent.operations.pages import page
+from agent.operations.related import put_key, relatives
 from agent.operations.targets import present
 
 _LIST_LIMIT: Final = 100
@@ -97,26 +98,37 @@ def check_schedule_key_deletion(request: ScheduleKeyDeletionRequest) -> None:
 def schedule_key_deletion(
     kms: Kms, _caller: Caller, keys: Keys, request: ScheduleKeyDeletionRequest
 ) -> ScheduleKeyDeletionResponse:
-    """Make the key unusable at once, and have it deleted when the waiting period ends."""
+    """Make the key unusable at once, and have it deleted when the waiting period ends.
+
+    That of a primary begins when its last replica is gone.
+    """
     days = request.pending_window_in_days or _DEFAULT_WINDOW_DAYS
-    deletion_date = kms.now() + days * _DAY_SECONDS
+    now = kms.now()
     key = change(
         kms,
         keys[0],
         "ScheduleKeyDeletion",
-        lambda key: replace(
-            key,
-            key_state=KeyState.PENDING_DELETION,
-            deletion_date=deletion_date,
-            pending_window_days=days,
+        lambda key: begin_window(
+            replace(key, key_state=KeyState.PENDING_REPLICA_DELETION, pending_window_days=days),
+            relatives(kms, key),
+            now,
         ),
     )
     return ScheduleKeyDeletionResponse(
         key_id=key.arn,
-        deletion_date=deletion_date,
+        deletion_date=key.deletion_date,
         key_state=key.key_state,
         pending_window_in_days=days,
     )
+
+
+def begin_window(key: Key, others: Sequence[Key], now: float) -> Key:
+    """Return a key as its waiting period begins, unless replicas of it are left among the `others`."""
+    assert key.pending_window_days is not None
+    if others and not key.replica:
+        return key
+    deletion_date = now + key.pending_window_days * _DAY_SECONDS
+    return replace(key, key_state=KeyState.PENDING_DELETION, deletion_date=deletion_date)
 
 
 def cancel_key_deletion(
@@ -139,7 +151,7 @@ def change(kms: Kms, key: Key, operation_name: str, edit: Callable[[Key], Key]) 
         require_state(key, operation_name)
         changed = edit(key)
         if changed != key:
-            transaction.put(changed)
+            put_key(kms, transaction, changed)
     return changed
 
 

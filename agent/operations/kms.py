@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from agent.api import arn as arns
 from agent.keys.key import Key
 from agent.keys.principal import Principal
+from agent.keys.states import settled
 from agent.seal.barrier import Barrier
 from agent.store.protocol import Store
 
@@ -36,6 +37,11 @@ class Kms:
         if region not in self.regions:
             raise AssertionError(f"{region} is not served")
         return self if region == self.region else replace(self, region=region)
+
+    def key(self, key_id: str) -> Key | None:
+        """Return one of this account's keys as it is now, or None; the store knows no passing of time."""
+        key = self.store.key(self.region, key_id)
+        return key if key is None or key.transition_date is None else settled(key, self.now())
 
     def key_arn(self, key_id: str) -> str:
         """Return the ARN of one of this account's keys."""

@@ -7,6 +7,7 @@ from agent.api.shapes.keys import KeyMetadata
 from agent.crypto import specs
 from agent.keys.key import Key
 from agent.operations.kms import Kms
+from agent.operations.related import configuration
 
 _OLD_SPECS: Final[frozenset[str]] = frozenset(CustomerMasterKeySpec)
 
@@ -14,16 +15,17 @@ _OLD_SPECS: Final[frozenset[str]] = frozenset(CustomerMasterKeySpec)
 def metadata(kms: Kms, key: Key) -> KeyMetadata:
     """Return a key's metadata; only the algorithms of its usage are listed."""
     spec, usage = key.key_spec, key.key_usage
+    state = key.key_state
     material = kms.store.material(key.region, key.current_material_id)
     return KeyMetadata(
         aws_account_id=key.account_id,
         key_id=key.key_id,
         arn=key.arn,
         creation_date=key.creation_date,
-        enabled=key.key_state is KeyState.ENABLED,
+        enabled=state is KeyState.ENABLED,
         description=key.description,
         key_usage=usage,
-        key_state=key.key_state,
+        key_state=state,
         deletion_date=key.deletion_date,
         valid_to=None if material is None else material.valid_to,
         origin=key.origin,
@@ -44,10 +46,19 @@ def metadata(kms: Kms, key: Key) -> KeyMetadata:
         ),
         mac_algorithms=specs.MAC_ALGORITHMS[spec] if usage is KeyUsage.GENERATE_VERIFY_MAC else None,
         multi_region=key.multi_region,
-        current_key_material_id=(
-            key.current_material_id or None if spec is KeySpec.SYMMETRIC_DEFAULT else None
+        multi_region_configuration=configuration(kms, key),
+        pending_deletion_window_in_days=(
+            key.pending_window_days if state is KeyState.PENDING_REPLICA_DELETION else None
         ),
+        current_key_material_id=_material_id(key),
     )
+
+
+def _material_id(key: Key) -> str | None:
+    """Return what encrypts now; other specs have one material only, and AWS does not show it."""
+    if key.key_spec is not KeySpec.SYMMETRIC_DEFAULT or key.key_state is KeyState.CREATING:
+        return None
+    return key.current_material_id or None
 
 
 def old_spec(spec: KeySpec) -> CustomerMasterKeySpec | None:

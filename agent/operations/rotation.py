@@ -25,6 +25,7 @@ from agent.operations import handler
 from agent.operations.keys import change
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.pages import page
+from agent.operations.related import put_key, put_material, refuse_replica
 from agent.operations.targets import present
 from agent.store.protocol import StoreTransaction
 
@@ -34,6 +35,7 @@ _LIST_LIMIT: Final = 100
 def enable_key_rotation(kms: Kms, _caller: Caller, keys: Keys, request: EnableKeyRotationRequest) -> Empty:
     """Have the key's material replaced periodically, or change the period."""
     _require_symmetric(keys[0])
+    refuse_replica(keys[0])
     now = kms.now()
     period = request.rotation_period_in_days
     change(kms, keys[0], "EnableKeyRotation", lambda key: rules.enable(key, period, now))
@@ -42,6 +44,7 @@ def enable_key_rotation(kms: Kms, _caller: Caller, keys: Keys, request: EnableKe
 
 def disable_key_rotation(kms: Kms, _caller: Caller, keys: Keys, _request: DisableKeyRotationRequest) -> Empty:
     """Stop periodic rotation; for keys that never rotate this is no news."""
+    refuse_replica(keys[0])
     change(kms, keys[0], "DisableKeyRotation", rules.disable)
     return Empty()
 
@@ -67,6 +70,7 @@ def rotate_key_on_demand(
 ) -> RotateKeyOnDemandResponse:
     """Replace the key's material now; done when this returns."""
     _require_symmetric(keys[0])
+    refuse_replica(keys[0])
     with kms.store.write() as transaction:
         key = present(kms, keys[0])
         require_state(key, "RotateKeyOnDemand")
@@ -77,7 +81,7 @@ def rotate_key_on_demand(
 
 
 def rotate(kms: Kms, transaction: StoreTransaction, key: Key, rotation_type: RotationType, now: float) -> Key:
-    """Make fresh material current, within a transaction; return the key as it becomes."""
+    """Make fresh material current, for replicas too, within a transaction; return the key as it becomes."""
     generation = kms.store.materials(key.region, key.key_id)[-1].generation + 1
     material = local.new_material(
         kms.barrier,
@@ -88,8 +92,8 @@ def rotate(kms: Kms, transaction: StoreTransaction, key: Key, rotation_type: Rot
         now=now,
     )
     rotated = rules.rotate(key, material.material_id, rotation_type, now)
-    transaction.put(material)
-    transaction.put(rotated)
+    put_material(kms, transaction, rotated, material)
+    put_key(kms, transaction, rotated)
     return rotated
 
 

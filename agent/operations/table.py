@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Final
 
-from agent.operations import aliases, creation, cryptographic, keys, macs, policies, rotation, signing
+from agent.operations import (
+    aliases,
+    creation,
+    cryptographic,
+    keys,
+    macs,
+    policies,
+    replicas,
+    rotation,
+    signing,
+    tags,
+)
 from agent.operations.handler import Handler
 
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -17,6 +28,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
         cryptographic,
         signing,
         macs,
+        tags,
+        replicas,
     )
     for handler in family.HANDLERS
 }

@@ -25,9 +25,10 @@ _CIPHERTEXT_REFUSED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AccountTarget:
-    """No key in particular: the account's keys as a whole."""
+    """No key in particular: the account's keys as a whole, in a Region that is the request's unless named."""
 
     action: str
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,16 @@ class CiphertextTarget:
     blob: bytes
 
 
-Target = AccountTarget | AliasTarget | KeyTarget | AliasedKeyTarget | CiphertextTarget
+@dataclass(frozen=True, slots=True)
+class ReplicaTarget:
+    """The multi-Region key in `region` that shares its id with the key that `key_id` names, if any."""
+
+    action: str
+    key_id: str
+    region: str
+
+
+Target = AccountTarget | AliasTarget | KeyTarget | AliasedKeyTarget | CiphertextTarget | ReplicaTarget
 
 
 def resolve(kms: Kms, target: Target) -> Key | None:
@@ -78,12 +88,15 @@ def resolve(kms: Kms, target: Target) -> Key | None:
     if isinstance(target, KeyTarget):
         return find_key(kms, target.key_id, takes_alias=target.takes_alias)
     if isinstance(target, CiphertextTarget):
-        key = local.key_of(kms.store, kms.region, target.blob)
+        found = local.key_of(kms.store, kms.region, target.blob)
+        key = None if found is None else kms.key(found.key_id)
         if key is None:
             raise ciphertext_refused()
         return key
     if isinstance(target, AliasedKeyTarget):
         return _aliased_key(kms, target.alias_name)
+    if isinstance(target, ReplicaTarget) and target.region in kms.regions:
+        return kms.in_region(target.region).key(find_key(kms, target.key_id).key_id)
     return None
 
 
@@ -106,7 +119,7 @@ def find_key(kms: Kms, key_id: str, *, takes_alias: bool = False) -> Key:
         return _aliased_key(kms, resource)
     if resource is not key_id:
         resource = resource.removeprefix(_KEY_PREFIX)
-    key = kms.store.key(kms.region, resource)
+    key = kms.key(resource)
     if key is None:
         if _KEY_ID.fullmatch(resource) is None:
             raise NotFoundException(f"Invalid keyId '{resource}'")
@@ -136,7 +149,7 @@ def present(kms: Kms, key: Key) -> Key:
     Raises:
         NotFoundException: it has been deleted.
     """
-    found = kms.store.key(key.region, key.key_id)
+    found = kms.in_region(key.region).key(key.key_id)
     if found is None:
         raise key_not_found(kms, key.key_id)
     return found
@@ -146,7 +159,7 @@ def _aliased_key(kms: Kms, name: str) -> Key:
     alias = kms.store.alias(kms.region, name)
     key = None
     if alias is not None and alias.target_key_id is not None:
-        key = kms.store.key(kms.region, alias.target_key_id)
+        key = kms.key(alias.target_key_id)
     if key is None:
         raise alias_not_found(kms, name)
     return key

@@ -74,6 +74,7 @@ _KEYS: Final = Table(
     Column("policy", String, nullable=False),
     Column("current_material_id", String, nullable=False),
     Column("primary_region", String),
+    Column("transition_date", Float),
     Column("deletion_date", Float),
     Column("pending_window_days", Integer),
     Column("rotation_period_days", Integer),

@@ -68,6 +68,10 @@ ALWAYS_ANSWERED: Final = {
 }
 
 
+# Regions of this service may have any name, so more is taken here than on AWS.
+OWN_PATTERNS: Final = {"RegionType": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"}
+
+
 def modelled(name: str) -> Any:  # noqa: ANN401 -- nested tuples, one kind per type
     """Return what the model says about a shape, in a form that both sides can be brought to."""
     shape = SHAPES[name]
@@ -84,7 +88,7 @@ def modelled(name: str) -> Any:  # noqa: ANN401 -- nested tuples, one kind per t
         return ("enum", tuple(shape["enum"]))
     if kind == "blob":
         return ("blob", shape.get("min"), shape.get("max"), shape.get("sensitive", False))
-    return (kind, shape.get("min"), shape.get("max"), shape.get("pattern"))
+    return (kind, shape.get("min"), shape.get("max"), OWN_PATTERNS.get(name, shape.get("pattern")))
 
 
 def unwrapped(kind: inspect.Type) -> tuple[inspect.Type, bool]:

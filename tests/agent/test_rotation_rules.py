@@ -41,9 +41,9 @@ def test_disabling_forgets_the_period() -> None:
 
 @pytest.mark.parametrize("state", KeyState)
 def test_status_by_state(state: KeyState) -> None:
-    """Rotation counts as off while deletion is pending, and comes back with the key."""
+    """Rotation counts as off while deletion is pending, not while it waits for that of replicas."""
     key = replace(rotation.enable(a_key(), None, NOW), key_state=state)
-    assert rotation.is_enabled(key) == ("Deletion" not in state)
+    assert rotation.is_enabled(key) == (state is not KeyState.PENDING_DELETION)
 
 
 @pytest.mark.parametrize("state", KeyState)

@@ -81,7 +81,18 @@ TABLE = {
     "RevokeGrant": ALWAYS,
 }
 ONLY_EXTERNAL = {"GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial"}
-WITHOUT_KEY = {"CreateKey", "GenerateRandom", "ListKeys", "ListRetirableGrants"}
+WITHOUT_KEY = {
+    "CreateKey",
+    "GenerateRandom",
+    "ListKeys",
+    "ListRetirableGrants",
+    "CreateCustomKeyStore",
+    "UpdateCustomKeyStore",
+    "DeleteCustomKeyStore",
+    "DescribeCustomKeyStores",
+    "ConnectCustomKeyStore",
+    "DisconnectCustomKeyStore",
+}
 CELLS = [
     (operation, state, expected)
     for operation, row in TABLE.items()

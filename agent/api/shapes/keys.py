@@ -34,9 +34,11 @@ from agent.api.shapes.base import (
     Policy,
     Shape,
     XksKeyId,
+    pattern,
 )
 
-Region = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A(?a:^([a-z]+-){2,3}\d+$)\Z")]
+# AWS's pattern is ^([a-z]+-){2,3}\d+$; Regions here may have any name, and the default one is "local".
+Region = Annotated[str, Meta(min_length=1, max_length=32), pattern(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 ClusterId = Annotated[str, Meta(min_length=19, max_length=24, pattern=r"\A(?a:cluster-[2-7a-zA-Z]{11,16})\Z")]
 ResourceOwners = Annotated[tuple[ResourceOwner, ...], Meta(min_length=1, max_length=2)]
 
