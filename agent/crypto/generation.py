@@ -14,7 +14,7 @@ from typing import Final
 from agent.api.enums import KeySpec, MessageType
 from agent.api.errors import KMSInvalidSignatureException
 from agent.crypto import ecc, ed25519, keypairs, mac, mldsa, mlkem, rsa
-from agent.crypto.keypairs import KeyPairError, PrivateKey
+from agent.crypto.keypairs import KeyPair, KeyPairError, PrivateKey
 from agent.crypto.signatures import SCHEMES
 from agent.crypto.specs import SIGNING_ALGORITHMS, require_supported
 
@@ -56,38 +56,53 @@ def generate(spec: KeySpec) -> NewMaterial:
     return _GENERATORS[spec]()
 
 
+def prove(spec: KeySpec, pair: KeyPair) -> None:
+    """Refuse a key pair whose halves do not fit together: what one does, the other must undo or confirm.
+
+    Raises:
+        ConsistencyError: they do not.
+    """
+    try:
+        fits = _agrees(pair) if spec in mlkem.PRIVATE_KEYS else _signs(spec, pair)
+    except KeyPairError:
+        fits = False
+    if not fits:
+        raise ConsistencyError(spec)
+
+
 def _secret(size: int) -> NewMaterial:
     return NewMaterial(secrets.token_bytes(size), b"")
 
 
-def _signing_pair(spec: KeySpec, make: Callable[[], PrivateKey]) -> NewMaterial:
+def _pair(spec: KeySpec, make: Callable[[], PrivateKey]) -> NewMaterial:
     pair = keypairs.encode(make())
-    scheme = SCHEMES[SIGNING_ALGORITHMS[spec][0]]
-    try:
-        signature = scheme.sign(
-            keypairs.load_private(pair.private_key, trusted=True), MessageType.RAW, _PROOF
-        )
-        scheme.verify(keypairs.load_public(pair.public_key), MessageType.RAW, _PROOF, signature)
-    except (KMSInvalidSignatureException, KeyPairError):
-        raise ConsistencyError(spec) from None
+    prove(spec, pair)
     return NewMaterial(pair.private_key, pair.public_key)
 
 
-def _agreeing_pair(spec: KeySpec) -> NewMaterial:
-    pair = keypairs.encode(mlkem.generate(spec))
+def _signs(spec: KeySpec, pair: KeyPair) -> bool:
+    scheme = SCHEMES[SIGNING_ALGORITHMS[spec][0]]
+    private_key = keypairs.load_private(pair.private_key, trusted=True)
+    signature = scheme.sign(private_key, MessageType.RAW, _PROOF)
+    try:
+        scheme.verify(keypairs.load_public(pair.public_key), MessageType.RAW, _PROOF, signature)
+    except KMSInvalidSignatureException:
+        return False
+    return True
+
+
+def _agrees(pair: KeyPair) -> bool:
     secret, ciphertext = mlkem.encapsulate(keypairs.load_public(pair.public_key))
     private_key = keypairs.load_private(pair.private_key, trusted=True)
-    if not hmac.compare_digest(mlkem.decapsulate(private_key, ciphertext), secret):
-        raise ConsistencyError(spec)
-    return NewMaterial(pair.private_key, pair.public_key)
+    return hmac.compare_digest(mlkem.decapsulate(private_key, ciphertext), secret)
 
 
 _GENERATORS: Final[Mapping[KeySpec, Callable[[], NewMaterial]]] = {
     KeySpec.SYMMETRIC_DEFAULT: partial(_secret, _SYMMETRIC_SIZE),
     **{spec: partial(_secret, size) for spec, size in mac.KEY_SIZES.items()},
-    **{spec: partial(_signing_pair, spec, partial(rsa.generate, spec)) for spec in rsa.KEY_BITS},
-    **{spec: partial(_signing_pair, spec, partial(ecc.generate, spec)) for spec in ecc.CURVES},
-    **{spec: partial(_signing_pair, spec, partial(mldsa.generate, spec)) for spec in mldsa.PRIVATE_KEYS},
-    **{spec: partial(_agreeing_pair, spec) for spec in mlkem.PRIVATE_KEYS},
-    KeySpec.ECC_NIST_EDWARDS25519: partial(_signing_pair, KeySpec.ECC_NIST_EDWARDS25519, ed25519.generate),
+    **{spec: partial(_pair, spec, partial(rsa.generate, spec)) for spec in rsa.KEY_BITS},
+    **{spec: partial(_pair, spec, partial(ecc.generate, spec)) for spec in ecc.CURVES},
+    **{spec: partial(_pair, spec, partial(mldsa.generate, spec)) for spec in mldsa.PRIVATE_KEYS},
+    **{spec: partial(_pair, spec, partial(mlkem.generate, spec)) for spec in mlkem.PRIVATE_KEYS},
+    KeySpec.ECC_NIST_EDWARDS25519: partial(_pair, KeySpec.ECC_NIST_EDWARDS25519, ed25519.generate),
 }

@@ -1,0 +1,81 @@
+"""Keys from outside, brought into a service as their owner would: parameters, wrapping, import.
+
+`import_key` makes a key of any spec out of given material, so that published vectors can be put through the
+API. Material is raw bytes for symmetric and HMAC keys, PKCS#8 in DER for key pairs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from agent.api.enums import AlgorithmSpec, ExpirationModel, KeySpec, KeyUsage, Origin, WrappingKeySpec
+from agent.api.shapes.keys import KeyMetadata
+from agent.crypto import keywrap
+from agent.keys.principal import Principal
+from services import Service
+
+FOREVER = ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE
+ANY_MATERIAL = AlgorithmSpec.RSA_AES_KEY_WRAP_SHA_256
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What GetParametersForImport gave; good for any number of imports into that key within a day."""
+
+    key_id: str
+    algorithm: AlgorithmSpec
+    public_key: bytes
+    token: bytes
+
+    def members(self, material: bytes) -> dict[str, Any]:
+        """Return the members of an ImportKeyMaterial with this material, apart from its expiry."""
+        return {
+            "key_id": self.key_id,
+            "import_token": self.token,
+            "encrypted_key_material": keywrap.wrap(self.algorithm, self.public_key, material),
+        }
+
+
+async def parameters(
+    service: Service,
+    key_id: str,
+    algorithm: AlgorithmSpec = ANY_MATERIAL,
+    spec: WrappingKeySpec = WrappingKeySpec.RSA_2048,
+    caller: Principal | None = None,
+) -> Parameters:
+    """Get a wrapping key and its token."""
+    got = await service.call(
+        "GetParametersForImport",
+        caller,
+        key_id=key_id,
+        wrapping_algorithm=algorithm,
+        wrapping_key_spec=spec,
+    )
+    return Parameters(key_id, algorithm, got.public_key, got.import_token)
+
+
+async def create_external_key(
+    service: Service,
+    spec: KeySpec = KeySpec.SYMMETRIC_DEFAULT,
+    usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT,
+    caller: Principal | None = None,
+    **members: object,
+) -> KeyMetadata:
+    """Make a key that waits for its material."""
+    return await service.create_key(caller, key_spec=spec, key_usage=usage, origin=Origin.EXTERNAL, **members)
+
+
+async def import_key(
+    service: Service,
+    material: bytes,
+    spec: KeySpec = KeySpec.SYMMETRIC_DEFAULT,
+    usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT,
+    caller: Principal | None = None,
+    **members: object,
+) -> KeyMetadata:
+    """Make a key out of material from outside, ready for use; further members are those of CreateKey."""
+    made = await create_external_key(service, spec, usage, caller, **members)
+    got = await parameters(service, made.key_id, caller=caller)
+    await service.call("ImportKeyMaterial", caller, **got.members(material), expiration_model=FOREVER)
+    described = await service.call("DescribeKey", caller, key_id=made.key_id)
+    metadata: KeyMetadata = described.key_metadata
+    return metadata
