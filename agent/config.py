@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import yaml
 
+from agent.settings.listen import Listen, check_listen
+from agent.settings.principals import PrincipalRule, check_rule
+
 if TYPE_CHECKING:
     from agent.places import Places
 
@@ -57,6 +60,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     account_id: str = "0" * 12
     key_file: str | None = None
     passphrase_file: str | None = None
+    listen: tuple[Listen, ...] = ()
+    principals: tuple[PrincipalRule, ...] = ()
     limits: Limits = Limits()
 
 
@@ -66,7 +71,8 @@ class Config:
 
     ``region`` is the one meant where a request names none; ``regions`` are those served beside it.
     ``key_file`` is where the root key lies when that is not in the state directory;
-    ``passphrase_file`` where the passphrase is read from when it is not asked for.
+    ``passphrase_file`` where the passphrase is read from when it is not asked for. ``listen`` are the TCP
+    ports served beside the socket; ``principals`` say who callers are.
     """
 
     state_directory: Path
@@ -78,6 +84,8 @@ class Config:
     account_id: str
     key_file: Path | None
     passphrase_file: Path | None
+    listen: tuple[Listen, ...]
+    principals: tuple[PrincipalRule, ...]
     limits: Limits
 
 
@@ -138,6 +146,10 @@ def _resolve(file: _File, places: Places) -> Config:
     for name in Limits.__struct_fields__:
         if not 0 < getattr(file.limits, name) < float("inf"):
             raise ValueError(f"limits.{name} must be a positive number")
+    for position, listen in enumerate(file.listen):
+        check_listen(f"listen[{position}]", listen)
+    for position, rule in enumerate(file.principals):
+        check_rule(f"principals[{position}]", rule)
     socket_path = socket_path or places.socket_path
     if len(str(socket_path).encode()) > MAX_SOCKET_PATH_BYTES:
         raise ValueError(
@@ -153,6 +165,8 @@ def _resolve(file: _File, places: Places) -> Config:
         account_id=file.account_id,
         key_file=_path("key_file", file.key_file),
         passphrase_file=_path("passphrase_file", file.passphrase_file),
+        listen=file.listen,
+        principals=file.principals,
         limits=file.limits,
     )
 

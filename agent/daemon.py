@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -19,12 +20,17 @@ import msgspec
 import trio
 
 from agent import jobs
-from agent.audit.log import AuditLog
+from agent.audit.log import DIGEST_LABEL, AuditLog
 from agent.crypto import selftest
+from agent.doors.local import LocalDoor
+from agent.doors.network import NetworkDoor
+from agent.doors.refusals import RefusalDesk
+from agent.doors.tcp import listening_on, url_of
+from agent.doors.tls import TlsPort
 from agent.endpoint import Endpoint
 from agent.hardening import harden_process
 from agent.http import Server
-from agent.listener import listening
+from agent.listener import ListenError, listening
 from agent.notify import READY, STOPPING, notify
 from agent.operations.kms import Kms
 from agent.seal.barrier import Barrier
@@ -35,7 +41,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from agent.config import Config, Limits
+    from agent.config import Config
+    from agent.http import OpenSession
 
 STORE_NAME = "keys.sqlite"
 
@@ -43,13 +50,22 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class _Port:
+    """An open TCP port, and its TLS where it has any."""
+
+    listener: socket.socket
+    tls: TlsPort | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Running:
     """Everything that is open while the agent runs."""
 
+    config: Config
     kms: Kms
     audit: AuditLog
     listener: socket.socket
-    limits: Limits
+    ports: tuple[_Port, ...]
     status: Status
 
 
@@ -74,9 +90,17 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
     barrier = Barrier(unseal())
     try:
         with (
+            ExitStack() as opened,
             SqliteStore.open(config.state_directory / STORE_NAME) as store,
             listening(config.socket_path, config.socket_mode) as listener,
         ):
+            ports = tuple(
+                _Port(
+                    opened.enter_context(listening_on(listen)),
+                    None if listen.tls is None else TlsPort(listen.tls),
+                )
+                for listen in config.listen
+            )
             kms = Kms(
                 store=store,
                 barrier=barrier,
@@ -85,19 +109,31 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 account_id=config.account_id,
                 now=time.time,
             )
-            audit = AuditLog.open(config.audit_path, region=config.region, account_id=config.account_id)
+            audit = AuditLog.open(
+                config.audit_path,
+                digest_seed=barrier.derive(DIGEST_LABEL),
+                region=config.region,
+                account_id=config.account_id,
+            )
             status = Status(
                 state="serving",
                 version=version("kmsfs"),
                 pid=os.getpid(),
                 started=time.time(),
+                doors=(
+                    f"unix://{config.socket_path}",
+                    *(
+                        url_of(listen, port.listener)
+                        for listen, port in zip(config.listen, ports, strict=True)
+                    ),
+                ),
                 region=config.region,
                 account_id=config.account_id,
                 state_directory=str(config.state_directory),
                 audit_log=str(config.audit_path),
                 memory_locked=hardening.memory_locked,
             )
-            trio.run(_run, _Running(kms, audit, listener, config.limits, status))
+            trio.run(_run, _Running(config, kms, audit, listener, ports, status))
     except BaseExceptionGroup as group:
         raise _first(group) from group
     finally:
@@ -114,22 +150,56 @@ async def _run(running: _Running) -> None:
     """Serve; end the doors first, then the jobs, and the audit log last: it records them."""
     stop = trio.Event()
     endpoint = Endpoint(running.kms, running.audit, msgspec.to_builtins(running.status))
-    server = Server(endpoint.open_local_session, running.limits)
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(running.listener))
+    rules, refusals = running.config.principals, RefusalDesk(running.audit)
+    local = LocalDoor(endpoint, rules, refusals, os.geteuid())
+    network = NetworkDoor(endpoint, rules, refusals)
     async with trio.open_nursery() as recording:
         await recording.start(running.audit.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(jobs.run, running.kms, running.audit)
             await serving.start(_stop_on_signal, stop)
+            await serving.start(_reload_on_signal, running.ports)
             # What lives until the end need not be looked through for cycles again and again.
             gc.collect()
             gc.freeze()
             notify(os.environ, READY)
-            _log.info("serving pid=%d version=%s", running.status.pid, running.status.version)
-            await server.serve(listener, stop)
+            _log.info(
+                "serving pid=%d version=%s on %s",
+                running.status.pid,
+                running.status.version,
+                " ".join(running.status.doors),
+            )
+            async with trio.open_nursery() as doors:
+                doors.start_soon(_serve, running, _Port(running.listener, None), local.open_session, stop)
+                for port in running.ports:
+                    doors.start_soon(_serve, running, port, network.open_session, stop)
             serving.cancel_scope.cancel()
         recording.cancel_scope.cancel()
     _log.info("stopped")
+
+
+async def _serve(running: _Running, port: _Port, open_session: OpenSession, stop: trio.Event) -> None:
+    """Serve one socket; each has its own room for connections, so that none can take that of another."""
+    secure = None if port.tls is None else port.tls.secure
+    server = Server(open_session, running.config.limits, secure)
+    await server.serve(trio.SocketListener(trio.socket.from_stdlib_socket(port.listener)), stop)
+
+
+async def _reload_on_signal(
+    ports: tuple[_Port, ...], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Read certificates again at each SIGHUP; where that fails, those from before stay."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            for port in ports:
+                try:
+                    if port.tls is not None:
+                        port.tls.reload()
+                except ListenError as error:
+                    _log.error("%s; the certificate from before is still used", error)
+                else:
+                    _log.info("read the certificate again")
 
 
 async def _stop_on_signal(

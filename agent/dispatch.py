@@ -27,6 +27,7 @@ from agent.seal.errors import UnwrapError
 from agent.store.errors import StoreError
 
 _LOG: Final = logging.getLogger(__name__)
+_KEY_MEMBERS: Final = ("key_id", "destination_key_id", "target_key_id")
 _MATERIAL_MEMBERS: Final[Mapping[str, str]] = {
     "key_material_id": "keyMaterialId",
     "source_key_material_id": "sourceKeyMaterialId",
@@ -35,7 +36,14 @@ _MATERIAL_MEMBERS: Final[Mapping[str, str]] = {
 
 
 async def handle(
-    kms: Kms, audit: AuditLog, principal: Principal, name: str, body: bytes, request_id: str, source: str
+    kms: Kms,
+    audit: AuditLog,
+    principal: Principal,
+    name: str,
+    body: bytes,
+    request_id: str,
+    source: str,
+    region: str | None = None,
 ) -> bytes:
     """Carry out one request and return the body of its answer.
 
@@ -47,6 +55,8 @@ async def handle(
         body: the request, AWS JSON 1.1.
         request_id: as the caller will be told.
         source: where the request came from, for the record.
+        region: the Region that is meant, one of those served; None to take that of the key ARN in the
+            request, or the default.
 
     Raises:
         ServiceError: the answer is this error; any other exception has become KMSInternalException.
@@ -56,7 +66,10 @@ async def handle(
         raise UnknownOperationException(f"This version has no operation {name[:64]!r}.")
     try:
         async with audit.entry(principal, name, request_id, source) as entry:
+            entry.region = region or kms.region
             request = codec.decode_request(handler.operation, body)
+            kms = kms.in_region(region or _region_of(kms, request))
+            entry.region = kms.region
             entry.set_request(request)
             handler.check(request)
             targets = handler.targets(request)
@@ -73,7 +86,10 @@ async def handle(
             return codec.encode_response(response)
     except ServiceError:
         raise
-    except (AuditUnavailableError, StoreError, UnwrapError) as error:
+    except AuditUnavailableError as error:
+        # The audit log has said so already, once for all requests that it fails.
+        raise KMSInternalException(str(error)) from error
+    except (StoreError, UnwrapError) as error:
         _LOG.error("%s %s: %s", name, request_id, error)
         raise KMSInternalException(str(error)) from error
     except Exception as error:
@@ -81,6 +97,16 @@ async def handle(
         raise KMSInternalException(
             f"The request failed inside the service; its log has more under request ID {request_id}."
         ) from error
+
+
+def _region_of(kms: Kms, request: Shape) -> str:
+    """Return the Region of the key ARN that a request names, if it is served, else the default."""
+    for member in _KEY_MEMBERS:
+        arn = getattr(request, member, None)
+        if isinstance(arn, str) and arn.startswith("arn:"):
+            region = (arn.split(":", 4) + [""] * 4)[3]
+            return region if region in kms.regions else kms.region
+    return kms.region
 
 
 async def _make_managed_key(
@@ -92,6 +118,7 @@ async def _make_managed_key(
         if name is not None:
             authz.require_managed(kms, principal, target, name)
             async with audit.entry(None, "CreateKey", str(uuid.uuid4()), "AWS Internal") as entry:
+                entry.region = kms.region
                 key = await trio.to_thread.run_sync(managed.create, kms, name)
                 entry.add_resource(key.arn)
                 entry.service_event_details = {"keyId": key.key_id, "aliasName": name}

@@ -1,39 +1,43 @@
 """AWS JSON 1.1: an HTTP request to an operation's name and body, its outcome to an HTTP reply.
 
-Owns the routes, the request id, and the last boundary for errors: whatever was not foreseen is logged
-and answered with KMSInternalException. Knows HTTP requests as values and no socket but the one it asks
-for its peer.
+Owns the routes, the request id, the Region that a request means, and the last boundary for errors: whatever
+was not foreseen is logged and answered with KMSInternalException. Knows HTTP requests as values and no
+socket: who asks is the business of the doors.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import trio
 
 from agent import dispatch
 from agent.api import codec
-from agent.api.errors import KMSInternalException, ServiceError, UnknownOperationException
-from agent.authn.peercred import peer_credentials, principal_of
+from agent.api.errors import (
+    KMSInternalException,
+    ServiceError,
+    UnknownOperationException,
+    ValidationException,
+)
+from agent.api.operations import ADMINISTRATION, OPERATIONS
 from agent.http import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.audit.log import AuditLog
-    from agent.http import Handle
     from agent.keys.principal import Principal
     from agent.operations.kms import Kms
 
 _log = logging.getLogger(__name__)
 
-_TARGET_PREFIX = b"TrentService."
+_SERVICES: Mapping[bytes, Mapping[str, Any]] = {b"TrentService": OPERATIONS, b"KmsAgent": ADMINISTRATION}
 _CONTENT_TYPE = b"application/x-amz-json-1.1"
+_REGION_HEADER = b"x-kms-region"
+_MAX_RECORDED_NAME = 64
 _NOT_FOUND = Reply(404, ((b"content-type", b"text/plain; charset=utf-8"),), b"POST operations to /\n")
 
 
@@ -51,59 +55,94 @@ class Endpoint:
     audit: AuditLog
     status: Mapping[str, Any]
 
-    async def open_local_session(self, stream: trio.SocketStream) -> Handle:
-        """Find out who connected to the Unix socket, and answer them from then on."""
-        peer = peer_credentials(stream.socket)
-        principal = await trio.to_thread.run_sync(principal_of, peer.uid, self.kms.account_id, os.geteuid())
-        return _Session(self, principal, f"unix:pid={peer.pid}").answer
+    async def answer(
+        self, request: Request, principal: Principal, region: str | None, request_id: str, source: str
+    ) -> Reply:
+        """Answer a request.
 
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """One caller on one connection."""
-
-    endpoint: Endpoint
-    principal: Principal
-    source: str
-
-    async def answer(self, request: Request) -> Reply:
+        Args:
+            request: The request.
+            principal: Who asks.
+            region: The Region that the caller has signed for; None when nothing was signed.
+            request_id: As the caller is told.
+            source: Where the request came from, for the record.
+        """
         if request.method == b"POST" and request.target == b"/":
-            return await self._operate(request)
+            return await self._operate(request, principal, region, request_id, source)
         if request.method in (b"GET", b"HEAD") and request.target == b"/status":
-            return Reply(
-                200, ((b"content-type", b"application/json"),), msgspec.json.encode(self.endpoint.status)
-            )
+            return Reply(200, ((b"content-type", b"application/json"),), msgspec.json.encode(self.status))
         return _NOT_FOUND
 
-    async def _operate(self, request: Request) -> Reply:
-        request_id = str(uuid.uuid4())
-        endpoint = self.endpoint
+    async def _operate(
+        self, request: Request, principal: Principal, region: str | None, request_id: str, source: str
+    ) -> Reply:
         try:
-            name = _operation_name(request)
             body = await dispatch.handle(
-                endpoint.kms, endpoint.audit, self.principal, name, request.body, request_id, self.source
+                self.kms,
+                self.audit,
+                self._known(principal),
+                _operation_name(request),
+                request.body,
+                request_id,
+                source,
+                region or self._named_region(request),
             )
         except ServiceError as error:
-            return _refusal(error, request_id)
-        except Exception:  # noqa: BLE001 - the last boundary: the caller is owed an answer
-            _log.exception("request %s failed by an error of our own", request_id)
-            return _refusal(
-                KMSInternalException("The agent failed; its log has this request id."), request_id
-            )
+            return refusal(error, request_id)
+        except Exception as error:  # noqa: BLE001 - the last boundary: the caller is owed an answer
+            return refusal(unforeseen(error, request_id), request_id)
         return _reply(200, request_id, body)
+
+    def _known(self, principal: Principal) -> Principal:
+        """Return a caller with the tags that are kept of its user or role, under those of its session."""
+        profile = self.kms.store.profile(principal.role_arn or principal.arn)
+        if profile is None or not profile.tags:
+            return principal
+        return replace(principal, tags=dict(profile.tags) | dict(principal.tags))
+
+    def _named_region(self, request: Request) -> str | None:
+        """Return the Region that a header names; only the KeyId can say it otherwise."""
+        header = request.header(_REGION_HEADER)
+        if header is None:
+            return None
+        region = header.decode("latin-1")
+        if region not in self.kms.regions:
+            raise ValidationException(
+                f"The Region {region[:_MAX_RECORDED_NAME]!r} is not served; "
+                f"these are: {', '.join(sorted(self.kms.regions))}"
+            )
+        return region
+
+
+def new_request_id() -> str:
+    """Return an id for a request, as the caller and the audit log are told."""
+    return str(uuid.uuid4())
+
+
+def asked_for(request: Request) -> str:
+    """Return what a request seems to ask for, to be recorded although nobody looked at it closely."""
+    name = (request.header(b"x-amz-target") or b"").rpartition(b".")[2].decode("ascii", "replace")
+    return name[:_MAX_RECORDED_NAME] if name.isidentifier() else "Unknown"
+
+
+def refusal(error: ServiceError, request_id: str) -> Reply:
+    """Return the reply that tells of an error."""
+    return _reply(error.status, request_id, codec.encode_error(error))
+
+
+def unforeseen(error: Exception, request_id: str) -> KMSInternalException:
+    """Log an error of our own, and return what the caller is told of it."""
+    _log.error("request %s failed by an error of our own", request_id, exc_info=error)
+    return KMSInternalException("The agent failed; its log has this request id.")
 
 
 def _operation_name(request: Request) -> str:
-    target = request.header(b"x-amz-target") or b""
+    service, _, target = (request.header(b"x-amz-target") or b"").partition(b".")
     content_type = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-    if not target.startswith(_TARGET_PREFIX) or content_type != _CONTENT_TYPE:
+    name = target.decode("ascii", "replace")
+    if content_type != _CONTENT_TYPE or name not in _SERVICES.get(service, {}):
         raise UnknownOperationException
-    # Whatever else is in it, it is no operation's name, and dispatch says so.
-    return target.removeprefix(_TARGET_PREFIX).decode("ascii", "replace")
-
-
-def _refusal(error: ServiceError, request_id: str) -> Reply:
-    return _reply(error.status, request_id, codec.encode_error(error))
+    return name
 
 
 def _reply(status: int, request_id: str, body: bytes) -> Reply:

@@ -65,8 +65,10 @@ class Reply:
 
 
 if TYPE_CHECKING:
+    Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
     Handle = Callable[[Request], Awaitable[Reply]]
-    OpenSession = Callable[[trio.SocketStream], Awaitable[Handle]]
+    OpenSession = Callable[[Stream], Awaitable[Handle]]
+    Secure = Callable[[trio.SocketStream, float], Awaitable[trio.SSLStream[trio.SocketStream] | None]]
 
 
 class _RefusedError(Exception):
@@ -86,7 +88,7 @@ class _Idle:
         self._scopes: dict[trio.CancelScope, None] = {}  # longest idle first
         self.stopping = False
 
-    async def wait(self, stream: trio.SocketStream, max_bytes: int) -> bytes:
+    async def wait(self, stream: Stream, max_bytes: int) -> bytes:
         """Return the first bytes of a next request, or nothing when the connection is to end."""
         if self.stopping:
             return b""
@@ -117,11 +119,14 @@ class Server:
     Args:
         open_session: Called once per connection, before anything is read from it.
         limits: What clients may take.
+        secure: Turns a new connection into one with TLS, within so many seconds; returns None after it has
+            told the client why not.
     """
 
-    def __init__(self, open_session: OpenSession, limits: Limits) -> None:
+    def __init__(self, open_session: OpenSession, limits: Limits, secure: Secure | None = None) -> None:
         self._open_session = open_session
         self._limits = limits
+        self._secure = secure
         self._room = trio.Semaphore(limits.connections)
         self._idle = _Idle(limits.idle_seconds)
 
@@ -160,8 +165,12 @@ class Server:
     async def _converse(self, stream: trio.SocketStream) -> None:
         try:
             async with stream:
-                handle = await self._open_session(stream)
-                await _Conversation(stream, handle, self._limits, self._idle).run()
+                if self._secure is None:
+                    await self._serve_on(stream)
+                elif (secured := await self._secure(stream, self._limits.request_seconds)) is not None:
+                    await self._serve_on(secured)
+                    with trio.move_on_after(_LINGER_SECONDS):
+                        await secured.aclose()
         except (trio.BrokenResourceError, OSError):
             pass  # the client went away; there is nobody to tell
         except Exception:  # noqa: BLE001 - one broken connection must not end the others
@@ -169,11 +178,15 @@ class Server:
         finally:
             self._room.release()
 
+    async def _serve_on(self, stream: Stream) -> None:
+        handle = await self._open_session(stream)
+        await _Conversation(stream, handle, self._limits, self._idle).run()
+
 
 class _Conversation:
     """One connection: requests in, replies out, one at a time."""
 
-    def __init__(self, stream: trio.SocketStream, handle: Handle, limits: Limits, idle: _Idle) -> None:
+    def __init__(self, stream: Stream, handle: Handle, limits: Limits, idle: _Idle) -> None:
         self._stream = stream
         self._handle = handle
         self._limits = limits
@@ -290,7 +303,8 @@ class _Conversation:
         body = reason.encode()
         headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"))
         await self._send(Reply(status, headers, body))
-        await self._stream.send_eof()
+        if isinstance(self._stream, trio.SocketStream):
+            await self._stream.send_eof()
         drained_bytes = 0
         with trio.move_on_after(_LINGER_SECONDS):
             while drained_bytes < _LINGER_BYTES:
@@ -300,8 +314,10 @@ class _Conversation:
                 drained_bytes += len(data)
 
 
-def _send_now(stream: trio.SocketStream, data: bytes) -> int:
+def _send_now(stream: Stream, data: bytes) -> int:
     """Send what the socket takes at once, and return how many bytes that is; trio's sockets never block."""
+    if not isinstance(stream, trio.SocketStream):
+        return 0
     try:
         return os.write(stream.socket.fileno(), data)
     except BlockingIOError:

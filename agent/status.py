@@ -6,12 +6,13 @@ import msgspec
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A running agent; ``started`` in seconds since the epoch."""
+    """A running agent; ``started`` in seconds since the epoch, ``doors`` the addresses that it serves."""
 
     state: str
     version: str
     pid: int
     started: float
+    doors: tuple[str, ...]
     region: str
     account_id: str
     state_directory: str

@@ -32,6 +32,7 @@ def status(agent_url: str, *, as_json: bool) -> None:
             "Version": found.version,
             "Process": str(found.pid),
             "Since": moment(found.started),
+            "Serves": " ".join(found.doors),
             "Region": found.region,
             "Account": found.account_id,
             "Keys in": found.state_directory,

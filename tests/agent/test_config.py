@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from agent.config import MAX_CONFIG_BYTES, Config, ConfigError, Limits, load, parse
 from agent.places import standard_places, system_places
+from agent.settings.listen import Listen, Tls
+from agent.settings.principals import Match, PrincipalRule
 
 SOURCE = Path("/etc/kms-agent/config.yaml")
 ME = os.geteuid()
@@ -33,6 +35,8 @@ def test_an_empty_file_means_the_defaults() -> None:
         account_id="000000000000",
         key_file=None,
         passphrase_file=None,
+        listen=(),
+        principals=(),
         limits=Limits(),
     )
 
@@ -50,6 +54,17 @@ def test_every_setting_is_read() -> None:
         account_id: "123456789012"
         key_file: /mnt/stick/root.key
         passphrase_file: /run/credentials/passphrase
+        listen:
+          - {address: 127.0.0.1, port: 4599}
+          - address: '::'
+            port: 8443
+            tls: {certificate: /c.pem, key: /k.pem, client_ca: /ca.pem, require_client_certificate: true}
+        principals:
+          - match: {unit: "backup@*.service", uid: 0}
+            arn: arn:aws:iam::{account}:role/unit/{unit}
+            account: "111122223333"
+            tags: {team: storage}
+            via_service: kmsfs
         limits:
           connections: 10
           header_bytes: 4096
@@ -69,6 +84,25 @@ def test_every_setting_is_read() -> None:
         account_id="123456789012",
         key_file=Path("/mnt/stick/root.key"),
         passphrase_file=Path("/run/credentials/passphrase"),
+        listen=(
+            Listen(address="127.0.0.1", port=4599),
+            Listen(
+                address="::",
+                port=8443,
+                tls=Tls(
+                    certificate="/c.pem", key="/k.pem", client_ca="/ca.pem", require_client_certificate=True
+                ),
+            ),
+        ),
+        principals=(
+            PrincipalRule(
+                match=Match(uid=0, unit="backup@*.service"),
+                arn="arn:aws:iam::{account}:role/unit/{unit}",
+                account="111122223333",
+                tags={"team": "storage"},
+                via_service="kmsfs",
+            ),
+        ),
         limits=Limits(
             connections=10,
             header_bytes=4096,
