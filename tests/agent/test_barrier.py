@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from agent.api.enums import KeySpec
+from agent.crypto.generation import generate
 from agent.keys.key import KeyMaterial
 from agent.seal.barrier import Barrier
 from agent.seal.errors import UnwrapError
@@ -112,6 +114,40 @@ def test_nothing_secret_shows() -> None:
     shown = f"{barrier!r} {barrier} {material!r} {material}"
     assert "RRRR" not in shown
     assert repr(material.wrapped) not in shown
+
+
+def pair(barrier: Barrier, number: int = 0) -> KeyMaterial:
+    """Return a key pair that the barrier has wrapped."""
+    return wrapped(barrier, number, generate(KeySpec.ECC_NIST_P256).plaintext)
+
+
+def test_private_keys_stay_loaded() -> None:
+    """A private key is loaded once while its record is the same; its plaintext is not kept beside it."""
+    barrier = Barrier(ROOT_KEY)
+    material, other = pair(barrier), pair(barrier)
+    key = barrier.private_key(material)
+    assert barrier.private_key(replace(material, description="seen again")) is key
+    assert barrier.private_key(other) is not key
+    assert not barrier._plaintexts._kept
+    with pytest.raises(UnwrapError):
+        barrier.private_key(replace(material, wrapped=material.wrapped[:-1]))
+
+
+def test_private_keys_are_bounded_and_forgotten() -> None:
+    """The least recently used goes first; a deleted key's goes, and all go with the root key."""
+    barrier = Barrier(ROOT_KEY, cache_size=2)
+    first, second, third = (pair(barrier, number) for number in range(3))
+    keys = [barrier.private_key(material) for material in (first, second, first, third)]
+    assert keys[0] is keys[2]
+    assert barrier.private_key(first) is keys[0]
+    assert list(barrier._private_keys._kept) == [place(third), place(first)]
+    barrier.forget_key(first.key_id)
+    assert not barrier._private_keys._kept
+    barrier.private_key(second)
+    barrier.forget()
+    assert not barrier._private_keys._kept
+    with pytest.raises(AssertionError):
+        barrier.private_key(first)
 
 
 def test_threads() -> None:
