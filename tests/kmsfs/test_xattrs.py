@@ -142,3 +142,18 @@ def test_security_passes_through(core: Core, volume: OfflineVolume) -> None:
     assert b"security.capability" in core.xattrs.list(nodeid)
     core.xattrs.remove(nodeid, b"security.capability")
     core.files.release(file.chunks.inode)
+
+
+def test_a_capability_known_to_be_absent(core: Core) -> None:
+    """A new file has no capability; one that is set is seen at once, and its end when the store was asked."""
+    name = b"security.capability"
+    make(core, b"new")
+    nodeid = find(core, b"new")
+    assert core.xattrs.is_known_absent(nodeid, name)
+    assert not core.xattrs.is_known_absent(nodeid, b"security.other")
+    core.xattrs.set(nodeid, name, bytes.fromhex("0100000200040000000000000000000000000000"))
+    assert not core.xattrs.is_known_absent(nodeid, name)
+    core.xattrs.remove(nodeid, name)
+    with pytest.raises(OSError, match=os.strerror(errno.ENODATA)):
+        core.xattrs.get(nodeid, name)
+    assert core.xattrs.is_known_absent(nodeid, name)
