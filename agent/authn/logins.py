@@ -4,7 +4,7 @@ import pwd
 
 
 def uid_of(login: str) -> int | None:
-    """Return the user id of a login, or None; may wait for a name service, so call it from a worker thread."""
+    """Return the user id of a login, or None. It may wait for a name service."""
     try:
         return pwd.getpwnam(login).pw_uid
     except (KeyError, ValueError):

@@ -7,6 +7,7 @@ from agent.operations import (
     aliases,
     creation,
     cryptographic,
+    grants,
     keys,
     macs,
     material,
@@ -15,6 +16,7 @@ from agent.operations import (
     rotation,
     signing,
     tags,
+    usage,
 )
 from agent.operations.handler import Handler
 
@@ -25,6 +27,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
         keys,
         aliases,
         policies,
+        grants,
         rotation,
         material,
         cryptographic,
@@ -32,6 +35,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
         macs,
         tags,
         replicas,
+        usage,
     )
     for handler in family.HANDLERS
 }

@@ -11,8 +11,10 @@ from typing import Final
 from agent.api import arn as arns
 from agent.api.errors import AccessDeniedException, InvalidArnException, NotFoundException
 from agent.backends import local
+from agent.keys.grant import Grant
 from agent.keys.key import Key
 from agent.operations.kms import Kms
+from agent.operations.tokens import grant_of_token, grant_with_id
 
 ALIAS_PREFIX: Final = "alias/"
 _KEY_PREFIX: Final = "key/"
@@ -73,7 +75,25 @@ class ReplicaTarget:
     region: str
 
 
-Target = AccountTarget | AliasTarget | KeyTarget | AliasedKeyTarget | CiphertextTarget | ReplicaTarget
+@dataclass(frozen=True, slots=True)
+class GrantTarget:
+    """The grant that a token names, or a key's ARN and the grant's id."""
+
+    action: str
+    token: str | None
+    key_arn: str | None = None
+    grant_id: str | None = None
+
+
+Target = (
+    AccountTarget
+    | AliasTarget
+    | KeyTarget
+    | AliasedKeyTarget
+    | CiphertextTarget
+    | ReplicaTarget
+    | GrantTarget
+)
 
 
 def resolve(kms: Kms, target: Target) -> Key | None:
@@ -84,6 +104,8 @@ def resolve(kms: Kms, target: Target) -> Key | None:
         InvalidArnException: an alias where the operation takes none.
         InvalidCiphertextException: the ciphertext names no key.
         AccessDeniedException: the ciphertext's key does not exist; who may not use it is told the same.
+        InvalidGrantTokenException: the token names no grant in force.
+        InvalidGrantIdException: no grant can have that id.
     """
     if isinstance(target, KeyTarget):
         return find_key(kms, target.key_id, takes_alias=target.takes_alias)
@@ -95,9 +117,28 @@ def resolve(kms: Kms, target: Target) -> Key | None:
         return key
     if isinstance(target, AliasedKeyTarget):
         return _aliased_key(kms, target.alias_name)
+    if isinstance(target, GrantTarget):
+        return find_key(kms, find_grant(kms, target).key_id)
     if isinstance(target, ReplicaTarget) and target.region in kms.regions:
         return kms.in_region(target.region).key(find_key(kms, target.key_id).key_id)
     return None
+
+
+def find_grant(kms: Kms, target: GrantTarget) -> Grant:
+    """Return the grant that a target names.
+
+    Raises:
+        InvalidGrantTokenException: the token names no grant in force.
+        InvalidGrantIdException: no grant can have that id.
+        NotFoundException: there is no such key or grant, or the key is not named by its ARN.
+    """
+    if target.token is not None:
+        return grant_of_token(kms, target.token)
+    assert target.key_arn is not None
+    assert target.grant_id is not None
+    if not target.key_arn.startswith("arn:"):
+        raise NotFoundException(f"Invalid arn {target.key_arn}")
+    return grant_with_id(kms, find_key(kms, target.key_arn), target.grant_id)
 
 
 def ciphertext_refused() -> AccessDeniedException:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
 from agent.keys.grant import Grant
+from agent.keys.grantindex import GrantIndex
 from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 
@@ -67,6 +68,9 @@ class GrantStore(Protocol):
 
     def grants(self, region: str, key_id: str) -> Sequence[Grant]:
         """Return the key's grants, ordered by grant id."""
+
+    def grant_index(self, region: str, key_id: str) -> GrantIndex:
+        """Return the key's grants in a form that finds the one for a request at once."""
 
     def all_grants(self, region: str) -> Sequence[Grant]:
         """Return all grants of the Region, ordered by key id and grant id."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from agent.keys.grant import Grant
+from agent.keys.grantindex import GrantIndex
 from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 from agent.store.protocol import Record
@@ -40,6 +41,9 @@ _GROUPS: Final[Mapping[type[Record], _Group]] = {
     IdentityPolicy: _Group(lambda item: (item.principal_arn,), lambda item: item.name),
 }
 
+# With so many grants on a key, the index is made where they are written and not where they are first used.
+_MANY_GRANTS: Final = 500
+
 Records: TypeAlias = Mapping[Place, Any]
 Groups: TypeAlias = Mapping[Place, tuple[Any, ...]]
 
@@ -51,6 +55,7 @@ class Snapshot:
     Attributes:
         records: by kind, then by place.
         groups: of the kinds that belong to something, by kind, then by what they belong to.
+        grant_indexes: of keys whose grants were asked for, by place; more are added when asked for.
     """
 
     records: Mapping[type[Record], Records] = field(default_factory=lambda: {kind: {} for kind in _PLACES})
@@ -58,6 +63,7 @@ class Snapshot:
     _ordered: dict[tuple[type[Record], str], tuple[Any, ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    grant_indexes: dict[Place, GrantIndex] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, kind: type[Record], *place: str) -> Any:  # noqa: ANN401 -- a record of `kind`, or None
         """Return the record, or None."""
@@ -75,6 +81,26 @@ class Snapshot:
             known = tuple(records[place] for place in sorted(records) if place[0] == region)
             self._ordered[(kind, region)] = known
         return known
+
+    def grant_index(self, region: str, key_id: str) -> GrantIndex:
+        """Return the index of a key's grants; made once, for most requests ask."""
+        known = self.grant_indexes.get((region, key_id))
+        if known is None:
+            known = GrantIndex(self.group(Grant, region, key_id))
+            self.grant_indexes[(region, key_id)] = known
+        return known
+
+    def with_indexes_of(self, base: "Snapshot") -> "Snapshot":
+        """Return this snapshot with the indexes of the one before it, brought up to date."""
+        groups = self.groups[Grant]
+        known = {place: index for place, index in base.grant_indexes.items() if place in groups}
+        for place, grants in groups.items() if groups is not base.groups[Grant] else ():
+            index = known.get(place)
+            if index is None and len(grants) >= _MANY_GRANTS:
+                known[place] = GrantIndex(grants)
+            elif index is not None and index.grants is not grants:
+                known[place] = index.updated(grants)
+        return Snapshot(self.records, self.groups, grant_indexes=known)
 
 
 class Draft:
@@ -125,7 +151,8 @@ class Draft:
 
     def publish(self) -> Snapshot:
         """Return the finished snapshot; the draft must not be used afterwards."""
-        return Snapshot({**self._base.records, **self._records}, {**self._base.groups, **self._groups})
+        snapshot = Snapshot({**self._base.records, **self._records}, {**self._base.groups, **self._groups})
+        return snapshot.with_indexes_of(self._base)
 
     def _delete_belongings(self, key: Key) -> None:
         place = (key.region, key.key_id)

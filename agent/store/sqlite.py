@@ -16,6 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from agent.keys.grant import Grant
+from agent.keys.grantindex import GrantIndex
 from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 from agent.store.errors import StoreUnavailableError
@@ -120,6 +121,10 @@ class SqliteStore:
     def grants(self, region: str, key_id: str) -> Sequence[Grant]:
         """Return the key's grants, ordered by grant id."""
         return self._snapshot.group(Grant, region, key_id)
+
+    def grant_index(self, region: str, key_id: str) -> GrantIndex:
+        """Return the key's grants in a form that finds the one for a request at once."""
+        return self._snapshot.grant_index(region, key_id)
 
     def all_grants(self, region: str) -> Sequence[Grant]:
         """Return all grants of the Region, ordered by key id and grant id."""
