@@ -8,6 +8,7 @@ socket: who asks is the business of the doors.
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 _SERVICES: Mapping[bytes, Mapping[str, Any]] = {b"TrentService": OPERATIONS, b"KmsAgent": ADMINISTRATION}
 _CONTENT_TYPE = b"application/x-amz-json-1.1"
 _REGION_HEADER = b"x-kms-region"
+_SOURCE_ARN_HEADER = b"x-amz-source-arn"
+_SOURCE_ARN = re.compile(r"(?=.{20,512}\Z)arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:[!-~]+")
 _MAX_RECORDED_NAME = 64
 _NOT_FOUND = Reply(404, ((b"content-type", b"text/plain; charset=utf-8"),), b"POST operations to /\n")
 
@@ -80,7 +83,7 @@ class Endpoint:
             body = await dispatch.handle(
                 self.kms,
                 self.audit,
-                self._known(principal),
+                _on_behalf(self._known(principal), request),
                 _operation_name(request),
                 request.body,
                 request_id,
@@ -134,6 +137,17 @@ def unforeseen(error: Exception, request_id: str) -> KMSInternalException:
     """Log an error of our own, and return what the caller is told of it."""
     _log.error("request %s failed by an error of our own", request_id, exc_info=error)
     return KMSInternalException("The agent failed; its log has this request id.")
+
+
+def _on_behalf(principal: Principal, request: Request) -> Principal:
+    """Return a service with the resource for which it says to ask; nobody else is believed that."""
+    header = request.header(_SOURCE_ARN_HEADER)
+    if header is None or principal.via_service is None:
+        return principal
+    source_arn = header.decode("latin-1")
+    if _SOURCE_ARN.fullmatch(source_arn) is None:
+        raise ValidationException(f"{_SOURCE_ARN_HEADER.decode()} is not the ARN of a resource.")
+    return replace(principal, source_arn=source_arn)
 
 
 def _operation_name(request: Request) -> str:

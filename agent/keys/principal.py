@@ -23,6 +23,7 @@ class Principal:
         tags: the principal's tags, a session's over its user's or role's.
         session_policies: JSON texts that cap the session.
         via_service: the service that asks on somebody's behalf, as in `kms:ViaService`.
+        source_arn: the resource on whose behalf that service says it asks, as in `aws:SourceArn`.
         access_key_id: what the request was signed with.
         source_ip: where the request came from; None on the Unix socket.
         secure_transport: whether nobody could listen: TLS or the Unix socket.
@@ -39,6 +40,7 @@ class Principal:
     tags: Mapping[str, str] = field(default_factory=dict)
     session_policies: tuple[str, ...] = ()
     via_service: str | None = None
+    source_arn: str | None = None
     access_key_id: str | None = None
     source_ip: str | None = None
     secure_transport: bool = True

@@ -27,9 +27,7 @@ _CONTEXT_MEMBERS: Final[Mapping[GrantOperation, str]] = {
 _WITHOUT_CONTEXT: Final = frozenset({GrantOperation.DESCRIBE_KEY, GrantOperation.GET_PUBLIC_KEY})
 
 
-def grant_for(
-    kms: Kms, caller: Principal, key: Key, action: str, request: Shape, source_arn: str | None = None
-) -> Match | None:
+def grant_for(kms: Kms, caller: Principal, key: Key, action: str, request: Shape) -> Match | None:
     """Return a grant that permits a request on one of its keys, or None.
 
     Args:
@@ -38,7 +36,6 @@ def grant_for(
         key: one of the keys that the request's targets resolved to.
         action: that target's action.
         request: what is asked.
-        source_arn: the resource on whose behalf the caller says to ask, as in `aws:SourceArn`.
     """
     operation = _OPERATIONS.get(action)
     if operation is None:
@@ -46,7 +43,7 @@ def grant_for(
     use = Use(
         operation,
         _context(operation, request),
-        source_arn,
+        caller.source_arn,
         proposed_by(request) if isinstance(request, CreateGrantRequest) else None,
     )
     return kms.store.grant_index(key.region, key.key_id).matching(caller, use)
