@@ -1,8 +1,9 @@
-"""How many data keys the agent gives out and opens per second, with the audit log durable.
+"""How many data keys the agent gives out and opens, and how much it signs, with the audit log durable.
 
 Starts an agent of its own in a scratch directory, then asks it from another process that does as little as
 it can: raw sockets, requests built beforehand, answers only counted. So the agent is what is measured.
-It imports nothing of the agent: beside this file, Python would take this file for it.
+It imports nothing of the agent: beside this file, Python would take this file for it. What signing costs
+in the library alone is measured in the same run.
 
 Run it as ``python bench/agent.py [--seconds N] [--directory DIR]``; the directory should lie on the kind of
 disk that the agent will have, since each answer waits for its audit record to reach it.
@@ -11,6 +12,7 @@ disk that the agent will have, since each answer waits for its audit record to r
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import platform
@@ -27,24 +29,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CONTEXT = {"kmsfs:volume": "benchmark"}
 CONNECTIONS = (1, 16)
+MESSAGE = b"what is signed here is short, as most of what is signed with a KMS key is"
+SIGNATURES = (("RSA_2048", "RSASSA_PSS_SHA_256"), ("ECC_NIST_P256", "ECDSA_SHA_256"))
 START_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table; latencies in microseconds."""
+    """One line of the table; latencies in microseconds, no connections for the library alone."""
 
     operation: str
     connections: int
     per_second: float
     p50_us: float
     p99_us: float
-    agent_cpu_us: float
+    cpu_us: float
 
 
 @dataclass
@@ -78,6 +85,7 @@ def main() -> None:
                 for name, request in requests(path).items()
                 for connections in CONNECTIONS
             ]
+        results += [measure_library(spec, arguments.seconds) for spec, _ in SIGNATURES]
     finally:
         shutil.rmtree(scratch)
     report(results)
@@ -115,7 +123,16 @@ def requests(path: str) -> dict[str, bytes]:
     return {
         "GenerateDataKey": generate,
         "Decrypt": on_the_wire("Decrypt", {**named, "CiphertextBlob": blob}),
+        **{f"Sign {spec}": signing_request(path, spec, algorithm) for spec, algorithm in SIGNATURES},
     }
+
+
+def signing_request(path: str, spec: str, algorithm: str) -> bytes:
+    """Make a key, and return a request to sign with it."""
+    created = on_the_wire("CreateKey", {"KeySpec": spec, "KeyUsage": "SIGN_VERIFY"})
+    key_id = answer(path, created)["KeyMetadata"]["KeyId"]
+    message = base64.b64encode(MESSAGE).decode()
+    return on_the_wire("Sign", {"KeyId": key_id, "Message": message, "SigningAlgorithm": algorithm})
 
 
 def answer(path: str, request: bytes) -> dict[str, Any]:
@@ -173,6 +190,37 @@ def measure(
     )
 
 
+def measure_library(spec: str, seconds: float) -> Result:
+    """Sign in one thread of this process, with nothing around it."""
+    sign = library_signer(spec)
+    latencies = []
+    start, cpu_start = time.perf_counter(), time.process_time()
+    while time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        sign()
+        latencies.append(time.perf_counter() - before)
+    took, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+    count = len(latencies)
+    latencies.sort()
+    return Result(
+        f"{spec} in the library",
+        0,
+        count / took,
+        latencies[count // 2] * 1e6,
+        latencies[count * 99 // 100] * 1e6,
+        cpu / count * 1e6,
+    )
+
+
+def library_signer(spec: str) -> Callable[[], bytes]:
+    """Return a function that signs the message with a new key, as the agent would."""
+    if spec == "RSA_2048":
+        rsa_key, pss = rsa.generate_private_key(65537, 2048), padding.PSS(padding.MGF1(SHA256()), 32)
+        return lambda: rsa_key.sign(MESSAGE, pss, SHA256())
+    ec_key, ecdsa = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(SHA256())
+    return lambda: ec_key.sign(MESSAGE, ecdsa)
+
+
 def ask(path: str, connections: int, request: bytes, seconds: float) -> dict[str, float]:
     """Keep one request in flight on each connection; return the number of answers and their latencies."""
     selector = selectors.DefaultSelector()
@@ -189,13 +237,11 @@ def ask(path: str, connections: int, request: bytes, seconds: float) -> dict[str
         caller.sent_at = time.perf_counter()
         caller.connection.sendall(request)
     flying = connections
-    answer_bytes = 0
     while flying:
         for ready, _ in selector.select():
             caller = ready.data
             caller.received += caller.connection.recv(65536)
-            # All answers to one request are of one size: identifiers and keys are.
-            answer_bytes = answer_bytes or size_of_answer(bytes(caller.received))
+            answer_bytes = size_of_answer(caller.received)
             if not answer_bytes or len(caller.received) < answer_bytes:
                 continue
             now = time.perf_counter()
@@ -221,13 +267,13 @@ def ask(path: str, connections: int, request: bytes, seconds: float) -> dict[str
     }
 
 
-def size_of_answer(start: bytes) -> int:
+def size_of_answer(start: bytes | bytearray) -> int:
     """Return the size in bytes of the whole HTTP answer, or 0 while its head is incomplete."""
     head, found, _ = start.partition(b"\r\n\r\n")
     if not found:
         return 0
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    return len(head) + 4 + int(length.split(b":")[1])
+    _, _, rest = head.lower().partition(b"\r\ncontent-length:")
+    return len(head) + 4 + int(rest.partition(b"\r\n")[0])
 
 
 def cpu_seconds(pid: int) -> float:
@@ -253,12 +299,12 @@ def report(results: list[Result]) -> None:
         ),
         platform.machine(),
     )
-    print("| operation | connections | per second | p50 µs | p99 µs | agent CPU µs per request |")
+    print("| operation | connections | per second | p50 µs | p99 µs | CPU µs per request |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for result in results:
         print(
-            f"| {result.operation} | {result.connections} | {result.per_second:,.0f} | {result.p50_us:,.0f} "
-            f"| {result.p99_us:,.0f} | {result.agent_cpu_us:,.0f} |"
+            f"| {result.operation} | {result.connections or '-'} | {result.per_second:,.0f} "
+            f"| {result.p50_us:,.0f} | {result.p99_us:,.0f} | {result.cpu_us:,.0f} |"
         )
     system = f"Linux {platform.release()}, Python {platform.python_version()}"
     print(f"\nmachine: {processor}, {os.cpu_count()} processors, {system}")

@@ -48,3 +48,29 @@ def test_unknown_stage_is_refused() -> None:
     )
     assert result.returncode == 1
     assert "no such stage: nonsense; there are sequential, random" in result.stderr
+
+
+def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
+    """A moment of each measurement names every operation with its connections, the library alone beside them."""
+    result = subprocess.run(
+        [
+            sys.executable,
+            str(PROGRAM.with_name("agent.py")),
+            "--seconds",
+            "0.1",
+            "--directory",
+            str(tmp_path),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    header, _, *rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    assert header.startswith("| operation | connections | per second | p50 µs | p99 µs |")
+    names = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows]
+    asked = ("GenerateDataKey", "Decrypt", "Sign RSA_2048", "Sign ECC_NIST_P256")
+    assert set(names) >= {(name, connections) for name in asked for connections in ("1", "16")}
+    assert set(names) >= {("RSA_2048 in the library", "-"), ("ECC_NIST_P256 in the library", "-")}
+    assert "machine: " in result.stdout
+    assert list(tmp_path.iterdir()) == []
