@@ -6,7 +6,6 @@ from typing import Final
 from agent.api import operations as api
 from agent.api.enums import KeyManager, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import (
-    CustomKeyStoreNotFoundException,
     LimitExceededException,
     UnsupportedOperationException,
     ValidationException,
@@ -16,6 +15,7 @@ from agent.backends import local
 from agent.crypto.specs import USAGES, require_supported
 from agent.keys.key import Key, KeyMaterial
 from agent.operations import handler
+from agent.operations.keystores import no_such_store
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.metadata import metadata
 from agent.operations.policies import default_policy, require_accepted
@@ -36,6 +36,7 @@ def check_create_key(request: CreateKeyRequest) -> None:
     _check_origin(request, spec)
     check_tags(request.tags or ())
     require_supported(spec)
+    require_accepted(request.policy)
 
 
 def create_key_targets(request: CreateKeyRequest) -> tuple[Target, ...]:
@@ -46,12 +47,8 @@ def create_key_targets(request: CreateKeyRequest) -> tuple[Target, ...]:
 
 def create_key(kms: Kms, caller: Caller, _keys: Keys, request: CreateKeyRequest) -> CreateKeyResponse:
     """Make a customer managed key, with its first material unless that is to be imported."""
-    if request.policy is not None:
-        require_accepted(request.policy, kms.account_id)
     if request.custom_key_store_id is not None:
-        raise CustomKeyStoreNotFoundException(
-            f"Custom key store {request.custom_key_store_id} does not exist."
-        )
+        raise no_such_store(request.custom_key_store_id)
     spec = _spec(request)
     # Before the transaction: making RSA material takes long, and there is one writer at a time.
     key, material = make_key(

@@ -38,8 +38,9 @@ PASSING_SECONDS: Final = 2.0
 
 
 def check_replicate_key(request: ReplicateKeyRequest) -> None:
-    """Refuse tags that no key can have."""
+    """Refuse tags and policies that no key can have."""
     check_tags(request.tags or ())
+    require_accepted(request.policy)
 
 
 def replicate_key_targets(request: ReplicateKeyRequest) -> tuple[Target, ...]:
@@ -62,10 +63,7 @@ def replicate_key(kms: Kms, caller: Caller, keys: Keys, request: ReplicateKeyReq
             f"{region} is not a Region of this service, which has {', '.join(sorted(kms.regions))}. "
             "Add it to regions in the agent's configuration."
         )
-    policy = default_policy(kms.account_id)
-    if request.policy is not None:
-        require_accepted(request.policy, kms.account_id)
-        policy = request.policy
+    policy = request.policy or default_policy(kms.account_id)
     there = kms.in_region(region)
     with kms.store.write() as transaction:
         primary = present(kms, keys[0])
