@@ -51,7 +51,7 @@ def test_unknown_stage_is_refused() -> None:
 
 
 def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
-    """A moment of each measurement names every operation with its connections, the library alone beside them."""
+    """A moment of each measurement names every operation and its connections, and the library alone."""
     result = subprocess.run(
         [
             sys.executable,
