@@ -5,21 +5,19 @@ An answer exists only once its audit entry is durable, refusals included. Knows 
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import trio
 
-from agent import authz
 from agent.api import codec
 from agent.api.errors import KMSInternalException, ServiceError, UnknownOperationException
 from agent.api.shapes.base import Shape
-from agent.audit.entry import AuditEntry
 from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
+from agent.authz.authorize import authorize, require_managed
 from agent.keys.principal import Principal
 from agent.operations import managed
-from agent.operations.handler import Handler
 from agent.operations.kms import Kms
 from agent.operations.table import HANDLERS
 from agent.operations.targets import Target
@@ -28,11 +26,6 @@ from agent.store.errors import StoreError
 
 _LOG: Final = logging.getLogger(__name__)
 _KEY_MEMBERS: Final = ("key_id", "destination_key_id", "target_key_id")
-_MATERIAL_MEMBERS: Final[Mapping[str, str]] = {
-    "key_material_id": "keyMaterialId",
-    "source_key_material_id": "sourceKeyMaterialId",
-    "destination_key_material_id": "destinationKeyMaterialId",
-}
 
 
 async def handle(
@@ -73,16 +66,15 @@ async def handle(
             entry.set_request(request)
             handler.check(request)
             targets = handler.targets(request)
-            await _make_managed_key(kms, audit, principal, targets)
-            keys = authz.authorize(kms, principal, targets, entry)
+            await _make_managed_key(kms, audit, principal, targets, request)
+            keys = authorize(kms, principal, targets, request, entry)
             if handler.mutates or handler.slow:
                 response = await trio.to_thread.run_sync(handler.run, kms, principal, keys, request)
             else:
                 response = handler.run(kms, principal, keys, request)
-            if handler.mutates:
-                _record_change(entry, handler, response)
-            else:
-                _record_material(entry, response)
+            if handler.created is not None:
+                entry.add_resource(handler.created(response))
+            entry.set_response(response)
             return codec.encode_response(response)
     except ServiceError:
         raise
@@ -110,28 +102,15 @@ def _region_of(kms: Kms, request: Shape) -> str:
 
 
 async def _make_managed_key(
-    kms: Kms, audit: AuditLog, principal: Principal, targets: Sequence[Target]
+    kms: Kms, audit: AuditLog, principal: Principal, targets: Sequence[Target], request: Shape
 ) -> None:
     """Make the AWS managed key that a request names first; recorded as the service's own deed."""
     for target in targets:
         name = managed.missing(kms, target)
         if name is not None:
-            authz.require_managed(kms, principal, target, name)
+            require_managed(kms, principal, target, name, request)
             async with audit.entry(None, "CreateKey", str(uuid.uuid4()), "AWS Internal") as entry:
                 entry.region = kms.region
                 key = await trio.to_thread.run_sync(managed.create, kms, name)
                 entry.add_resource(key.arn)
                 entry.service_event_details = {"keyId": key.key_id, "aliasName": name}
-
-
-def _record_change(entry: AuditEntry, handler: Handler, response: Shape) -> None:
-    if handler.created is not None:
-        entry.add_resource(handler.created(response))
-    if entry.resources:
-        entry.response_elements = {"keyId": entry.resources[0]}
-
-
-def _record_material(entry: AuditEntry, response: Shape) -> None:
-    """Record which key material served, as CloudTrail does; the response tells it too."""
-    used = {name: getattr(response, member, None) for member, name in _MATERIAL_MEMBERS.items()}
-    entry.additional_event_data = {name: value for name, value in used.items() if value} or None

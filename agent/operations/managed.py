@@ -57,7 +57,7 @@ def create(kms: Kms, name: str) -> Key:
             creator_arn=_ROOT_ARN.format(kms.account_id),
             description=MANAGED_ALIASES[name],
             key_manager=KeyManager.AWS,
-            policy=_policy(kms),
+            policy=policy(kms),
         )
         key = rotation.enable(made, None, made.creation_date)
         assert material is not None
@@ -76,7 +76,7 @@ def create(kms: Kms, name: str) -> Key:
     return key
 
 
-def _policy(kms: Kms) -> str:
+def policy(kms: Kms) -> str:
     """Return the fixed policy of a managed key: the account uses it, reads about it, changes nothing."""
     principal = {"AWS": _ROOT_ARN.format(kms.account_id)}
     return json.dumps(

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from agent.api.enums import KeyManager
-from agent.api.errors import AccessDeniedException, NotAuthorizedException
+from agent.api.errors import AccessDeniedException, NotAuthorizedException, NotFoundException
+from agent.operations.policies import default_policy
 from services import ACCOUNT, START, Service
 
 ALIAS = "alias/aws/kmsfs"
@@ -72,7 +73,7 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("UpdateKeyDescription", {"description": "mine"}),
     ("ScheduleKeyDeletion", {}),
     ("CancelKeyDeletion", {}),
-    ("PutKeyPolicy", {"policy": "{}"}),
+    ("PutKeyPolicy", {"policy": default_policy(ACCOUNT)}),
     ("EnableKeyRotation", {}),
     ("DisableKeyRotation", {}),
     ("RotateKeyOnDemand", {}),
@@ -109,14 +110,18 @@ async def test_its_names_are_the_service_s(service: Service) -> None:
 
 
 async def test_who_may_not_use_it_does_not_get_it_made(service: Service) -> None:
-    """It is for root and the agent's own user; another's first use makes nothing."""
-    for caller in (service.callers.alice, service.callers.foreigner):
-        with pytest.raises(AccessDeniedException) as caught:
-            await service.call("GenerateDataKey", caller, key_id=ALIAS, key_spec="AES_256")
-        assert caught.value.message == (
-            f"User: {caller.arn} is not authorized to perform: kms:GenerateDataKey on resource: {ALIAS_ARN} "
-            "because no resource-based policy allows the kms:GenerateDataKey action"
-        )
+    """It is for whom the account lets use it; another's first use makes nothing."""
+    alice, foreigner = service.callers.alice, service.callers.foreigner
+    with pytest.raises(AccessDeniedException) as caught:
+        await service.call("GenerateDataKey", alice, key_id=ALIAS, key_spec="AES_256")
+    assert caught.value.message == (
+        f"User: {alice.arn} is not authorized to perform: kms:GenerateDataKey on resource: {ALIAS_ARN} "
+        "because no identity-based policy allows the kms:GenerateDataKey action"
+    )
+    with pytest.raises(NotFoundException, match=f"{foreigner.account_id}:{ALIAS} is not found"):
+        await service.call("GenerateDataKey", foreigner, key_id=ALIAS, key_spec="AES_256")
+    with pytest.raises(AccessDeniedException, match="on this resource because"):
+        await service.call("GenerateDataKey", foreigner, key_id=ALIAS_ARN, key_spec="AES_256")
     assert service.kms.store.keys("local") == ()
     made = await service.call("Encrypt", service.callers.owner, key_id=ALIAS, plaintext=b"t")
     for operation, members in (
