@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "stop": ("agent.cli.stop", "stop"),
     "key": ("agent.cli.keys", "key_group"),
     "alias": ("agent.cli.aliases", "alias_group"),
+    "access-key": ("agent.cli.access_keys", "access_key_group"),
     "audit": ("agent.cli.audit", "audit_group"),
 }
 """Command → the module and attribute that hold it; a module is imported when its command is used."""

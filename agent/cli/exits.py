@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from agent.api import errors
 from agent.audit.errors import AuditUnavailableError, AuditVerificationError
-from agent.client import AgentError, InvalidAgentUrlError
+from agent.client import AgentError, CredentialsError, InvalidAgentUrlError
 from agent.config import ConfigError
 from agent.listener import ListenError
 from agent.seal.errors import SealError
@@ -56,8 +56,14 @@ class Exit(IntEnum):
 
 EXITS: Mapping[type[Exception], Exit] = {
     InvalidAgentUrlError: Exit.USAGE,
+    CredentialsError: Exit.CONFIGURATION,
     AgentError: Exit.NO_AGENT,
     errors.AccessDeniedException: Exit.DENIED,
+    errors.ExpiredTokenException: Exit.DENIED,
+    errors.IncompleteSignatureException: Exit.DENIED,
+    errors.InvalidSignatureException: Exit.DENIED,
+    errors.MissingAuthenticationTokenException: Exit.DENIED,
+    errors.UnrecognizedClientException: Exit.DENIED,
     errors.NotFoundException: Exit.NOT_FOUND,
     errors.DisabledException: Exit.STATE,
     errors.KMSInvalidStateException: Exit.STATE,
@@ -75,6 +81,11 @@ EXITS: Mapping[type[Exception], Exit] = {
 }
 
 ADVICE: Mapping[type[Exception], str] = {
+    errors.ExpiredTokenException: "have a new session made: kms-agent access-key session",
+    errors.InvalidSignatureException: "compare secret, clock and Region: AWS_REGION has to be one it serves",
+    errors.MissingAuthenticationTokenException: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "see: kms-agent access-key create",
+    errors.UnrecognizedClientException: "it may be disabled or deleted, see: kms-agent access-key list",
     errors.AccessDeniedException: "ask root, or whoever created the key",
     errors.NotFoundException: "see what there is: kms-agent key list; an alias is written alias/NAME",
     errors.NotAuthorizedException: "names that begin with alias/aws/ are kept for managed keys",

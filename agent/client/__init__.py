@@ -12,6 +12,7 @@ from agent.client.errors import (
     AgentError,
     AgentImpersonatedError,
     AgentUnavailableError,
+    CredentialsError,
     InvalidAgentUrlError,
     ProtocolError,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "AgentError",
     "AgentImpersonatedError",
     "AgentUnavailableError",
+    "CredentialsError",
     "InvalidAgentUrlError",
     "ProtocolError",
     "default_agent_url",

@@ -6,13 +6,16 @@ how the agent works.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Self
 
 import h11
 
 from agent.api import codec
+from agent.api.operations import ADMINISTRATION
 from agent.client.connection import Answer, Connection
+from agent.client.credentials import load_signer
 from agent.client.endpoint import Endpoint, parse_url
 from agent.client.errors import AgentUnavailableError, ProtocolError
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
     from agent.api.operations import Operation, Request, Response
 
-_TARGET_PREFIX = "TrentService."
+_SERVICE = "TrentService"
+_ADMINISTRATION_SERVICE = "KmsAgent"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 # A request whose answer was lost may have been carried out. These have no effect that a second
 # one would double, apart from a second audit record.
@@ -50,6 +54,8 @@ class AgentClient:
         url: ``unix:///path``, ``http://host:port`` or ``https://host:port``.
         timeout_seconds: For connecting, and for each call as a whole.
 
+    Requests over TCP are signed with the access key of the environment, see ``agent.client.credentials``.
+
     Raises:
         InvalidAgentUrlError: The address is malformed.
     """
@@ -58,6 +64,7 @@ class AgentClient:
         self._endpoint = parse_url(url)
         self._timeout_seconds = timeout_seconds
         self._connection: Connection | None = None
+        self._signer = load_signer(self._endpoint, {})
         self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -85,6 +92,7 @@ class AgentClient:
             ServiceError: The agent refused; the subclass is AWS's exception.
             AgentUnavailableError: Nothing answers, or the connection broke.
             AgentImpersonatedError: The socket is served by a stranger.
+            CredentialsError: What the environment names to sign or encrypt with cannot be used.
             ProtocolError: The answer makes no sense.
         """
         answer = self.post(operation.name, codec.encode_request(request))
@@ -100,7 +108,8 @@ class AgentClient:
 
     def post(self, operation_name: str, body: bytes) -> Answer:
         """Send an operation's JSON and return the answer, good or bad, undecoded."""
-        headers = (("X-Amz-Target", _TARGET_PREFIX + operation_name), ("Content-Type", _CONTENT_TYPE))
+        service = _ADMINISTRATION_SERVICE if operation_name in ADMINISTRATION else _SERVICE
+        headers = (("X-Amz-Target", f"{service}.{operation_name}"), ("Content-Type", _CONTENT_TYPE))
         return self._exchange("POST", "/", headers, body, repeatable=operation_name in _REPEATABLE)
 
     def status(self) -> Answer:
@@ -117,23 +126,36 @@ class AgentClient:
         with self._turn:
             connection, is_new = self._connected()
             try:
-                return connection.exchange(method, target, headers, body)
+                return self._signed_exchange(connection, method, target, headers, body)
             except (OSError, h11.ProtocolError, ProtocolError) as error:
                 self._drop()
                 if is_new or not repeatable or not isinstance(error, ConnectionError):
                     raise self._explained(error) from error
             connection, _ = self._connected()
             try:
-                return connection.exchange(method, target, headers, body)
+                return self._signed_exchange(connection, method, target, headers, body)
             except (OSError, h11.ProtocolError, ProtocolError) as error:
                 self._drop()
                 raise self._explained(error) from error
+
+    def _signed_exchange(
+        self,
+        connection: Connection,
+        method: str,
+        target: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+    ) -> Answer:
+        signed = (*headers, *self._signer.headers(method, target, headers, body))
+        return connection.exchange(method, target, signed, body)
 
     def _connected(self) -> tuple[Connection, bool]:
         if self._connection is not None and self._connection.is_stale():
             self._drop()
         if self._connection is not None:
             return self._connection, False
+        # Read anew for each connection: a file may have got the next session's credentials.
+        self._signer = load_signer(self._endpoint, os.environ)
         try:
             self._connection = Connection(self._endpoint, self._timeout_seconds)
         except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import h11
 
+from agent.client.credentials import client_context
 from agent.client.errors import AgentImpersonatedError, ProtocolError
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ class Connection:
         if endpoint.scheme == "http":
             return connection
         try:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=endpoint.host)
+            context = client_context(os.environ)
+            return context.wrap_socket(connection, server_hostname=endpoint.host)
         except BaseException:
             connection.close()
             raise

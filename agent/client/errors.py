@@ -42,5 +42,9 @@ class InvalidAgentUrlError(AgentError):
     """An agent address is not one of ``unix:///path``, ``http://host[:port]``, ``https://host[:port]``."""
 
 
+class CredentialsError(AgentError):
+    """The access key, certificate or authorities that the environment names cannot be used."""
+
+
 class ProtocolError(AgentError):
     """What came back is not an answer of a key management service."""

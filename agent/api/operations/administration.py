@@ -6,9 +6,22 @@ They administer what AWS keeps in IAM: access keys, identity policies, principal
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent.api.operations.access_keys import (
+    CREATE_ACCESS_KEY,
+    CREATE_SESSION,
+    DELETE_ACCESS_KEY,
+    LIST_ACCESS_KEYS,
+    UPDATE_ACCESS_KEY,
+)
 from agent.api.operations.operation import Operation
 
-_ALL: Final[tuple[Operation[Any, Any], ...]] = ()
+_ALL: Final[tuple[Operation[Any, Any], ...]] = (
+    CREATE_ACCESS_KEY,
+    LIST_ACCESS_KEYS,
+    UPDATE_ACCESS_KEY,
+    DELETE_ACCESS_KEY,
+    CREATE_SESSION,
+)
 
 ADMINISTRATION: Final[Mapping[str, Operation[Any, Any]]] = {operation.name: operation for operation in _ALL}
 """The agent's own operations, by name."""
