@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from agent.api import operations
-from agent.api.enums import KeyState
+from agent.api.enums import KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import ServiceError
 from agent.api.shapes.aliases import CreateAliasRequest
 from agent.api.shapes.keys import (
@@ -27,6 +27,7 @@ from agent.cli.listing import all_aliases, all_keys, all_materials, describe, ke
 from agent.cli.names import alias_name
 from agent.cli.options import agent_option, json_option
 from agent.cli.printing import moment, plain, print_fields, print_json, print_line, print_table
+from agent.cli.rotation import wait_until_rotated
 from agent.client import AgentClient
 
 
@@ -41,12 +42,40 @@ def key_group() -> None:
 @key_group.command("create")
 @click.option("--description", metavar="TEXT", help="What the key is for.")
 @click.option("--alias", "alias", metavar="NAME", help="Also give it this alias.")
+@click.option(
+    "--spec",
+    metavar="SPEC",
+    type=click.Choice([*KeySpec], case_sensitive=False),
+    help="What kind of key, in the words of the AWS KMS API; a symmetric encryption key by default.",
+)
+@click.option(
+    "--usage",
+    metavar="USAGE",
+    type=click.Choice([*KeyUsage], case_sensitive=False),
+    help="What it is for, in the words of the AWS KMS API; needed with --spec.",
+)
+@click.option(
+    "--origin",
+    metavar="ORIGIN",
+    type=click.Choice([Origin.AWS_KMS, Origin.EXTERNAL], case_sensitive=False),
+    help="Where its key material comes from: aws_kms, by default, or external; then import your own.",
+)
 @agent_option
 @json_option
-def create(description: str | None, alias: str | None, agent_url: str, *, as_json: bool) -> None:
-    """Create a symmetric encryption key."""
+def create(
+    description: str | None,
+    alias: str | None,
+    spec: KeySpec | None,
+    usage: KeyUsage | None,
+    origin: Origin | None,
+    agent_url: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Create a key, for symmetric encryption unless told otherwise."""
+    wanted = CreateKeyRequest(description=description, key_spec=spec, key_usage=usage, origin=origin)
     with AgentClient(agent_url) as client:
-        key = client.call(operations.CREATE_KEY, CreateKeyRequest(description=description)).key_metadata
+        key = client.call(operations.CREATE_KEY, wanted).key_metadata
         if alias is not None:
             request = CreateAliasRequest(alias_name=alias_name(alias), target_key_id=key.key_id)
             try:
@@ -137,9 +166,15 @@ def disable(key: str, agent_url: str) -> None:
 @click.argument("key")
 @agent_option
 def rotate(key: str, agent_url: str) -> None:
-    """Give a key new material now; what the old material encrypted still decrypts."""
+    """Give a key new material now; what the old material encrypted still decrypts.
+
+    A key whose material is imported gets the material that waits for its rotation.
+    """
     with AgentClient(agent_url) as client:
-        client.call(operations.ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key_id_of(client, key)))
+        key_id = key_id_of(client, key)
+        client.call(operations.ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key_id))
+        if not wait_until_rotated(client, key_id):
+            click.echo(f"the rotation goes on; to see how far it is: kms-agent key show {key}", err=True)
 
 
 @key_group.command("auto-rotate")

@@ -31,6 +31,7 @@ from agent.api.shapes.keys import (
 )
 from agent.api.shapes.rotation import ListKeyRotationsRequest, RotateKeyOnDemandRequest
 from agent.client import AgentUnavailableError
+from rotations import wait_until_rotated
 
 if TYPE_CHECKING:
     from agent.api.operations import Operation, Request, Response
@@ -96,7 +97,9 @@ class Caller:
                 assert data_key.plaintext is not None
                 told.data_keys.append((key_id, data_key.ciphertext_blob, data_key.plaintext))
             self._call(client, ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key_id))
+            # From here on it will be done, by this life of the agent or the next.
             told.rotations[key_id] = rotation + 1
+            wait_until_rotated(client, key_id)
         other = self._call(client, CREATE_KEY, CreateKeyRequest()).key_metadata.key_id
         told.keys.append(other)
         self._call(client, DISABLE_KEY, DisableKeyRequest(key_id=other))
@@ -159,6 +162,7 @@ def check(client: AgentClient, answered: Answered) -> None:
     for alias, key_id in answered.aliases.items():
         assert client.call(DESCRIBE_KEY, DescribeKeyRequest(key_id=alias)).key_metadata.key_id == key_id
     for key_id, count in answered.rotations.items():
+        wait_until_rotated(client, key_id)
         rotations = client.call(LIST_KEY_ROTATIONS, ListKeyRotationsRequest(key_id=key_id)).rotations
         # One more may have been made whose answer was lost.
         assert count <= len(rotations) <= count + 1

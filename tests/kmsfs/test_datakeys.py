@@ -13,12 +13,12 @@ from agent.api.shapes.keys import (
     EnableKeyRequest,
     ScheduleKeyDeletionRequest,
 )
-from agent.api.shapes.rotation import RotateKeyOnDemandRequest
 from agent.client import AgentClient, AgentUnavailableError
 from agents import RunningAgent
 from kmsfs.datakeys import fetch_bucket_keys, fetch_volume_key, new_volume_key
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
 from kmsfs.volume import Policy, VolumeDescription
+from rotations import rotate
 
 VOLUME_ID = b"volume number 01"
 OTHER_VOLUME_ID = b"volume number 02"
@@ -74,7 +74,7 @@ def test_a_bucket_key_serves_until_rotation(client: AgentClient) -> None:
     assert len(first.bucket_keys) == 1
     wrapped = first_ring.current().wrap(b"D" * 32, b"head")
     assert again_ring.get(first.bucket_keys[0].id).unwrap(wrapped, b"head") == b"D" * 32
-    client.call(operations.ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=bare.policies[0].key_arn))
+    rotate(client, bare.policies[0].key_arn)
     rotated_ring, rotated = fetch_bucket_keys(client, first)
     assert rotated.bucket_keys[:1] == first.bucket_keys
     assert len(rotated.bucket_keys) == 2

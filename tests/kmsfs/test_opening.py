@@ -11,15 +11,15 @@ import pytest
 
 import kmsfs.recovery
 import trees
-from agent.api.operations import CREATE_KEY, ROTATE_KEY_ON_DEMAND
+from agent.api.operations import CREATE_KEY
 from agent.api.shapes.keys import CreateKeyRequest
-from agent.api.shapes.rotation import RotateKeyOnDemandRequest
 from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.locking import VolumeLockedError
 from kmsfs.mkfs import VolumePlan, make_volume
 from kmsfs.opening import open_volume
 from kmsfs.volume import VolumeDescription, load
 from kmsfs.volumedir import NotAVolumeError
+from rotations import rotate
 
 if TYPE_CHECKING:
     from agents import RunningAgent
@@ -103,7 +103,7 @@ def test_recovery_cut_short_is_done_again(
         with pytest.raises(ZeroDivisionError), open_volume(str(volume), client):
             raise ZeroDivisionError
         crashed = stored(volume)
-        client.call(ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key.key_id))
+        rotate(client, key.key_id)
         with monkeypatch.context() as patched:
             patched.setattr(kmsfs.recovery, "recover", _interrupt)
             with pytest.raises(KeyboardInterrupt):
