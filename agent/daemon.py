@@ -101,6 +101,12 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 )
                 for listen in config.listen
             )
+            audit = AuditLog.open(
+                config.audit_path,
+                digest_seed=barrier.derive(DIGEST_LABEL),
+                region=config.region,
+                account_id=config.account_id,
+            )
             kms = Kms(
                 store=store,
                 barrier=barrier,
@@ -108,12 +114,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 regions=frozenset({config.region, *config.regions}),
                 account_id=config.account_id,
                 now=time.time,
-            )
-            audit = AuditLog.open(
-                config.audit_path,
-                digest_seed=barrier.derive(DIGEST_LABEL),
-                region=config.region,
-                account_id=config.account_id,
+                usage=audit.usage,
             )
             status = Status(
                 state="serving",
@@ -131,6 +132,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 account_id=config.account_id,
                 state_directory=str(config.state_directory),
                 audit_log=str(config.audit_path),
+                audit=audit.condition,
                 memory_locked=hardening.memory_locked,
             )
             trio.run(_run, _Running(config, kms, audit, listener, ports, status))

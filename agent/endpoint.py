@@ -73,7 +73,8 @@ class Endpoint:
         if request.method == b"POST" and request.target == b"/":
             return await self._operate(request, principal, region, request_id, source)
         if request.method in (b"GET", b"HEAD") and request.target == b"/status":
-            return Reply(200, ((b"content-type", b"application/json"),), msgspec.json.encode(self.status))
+            status = {**self.status, "audit": self.audit.condition}
+            return Reply(200, ((b"content-type", b"application/json"),), msgspec.json.encode(status))
         return _NOT_FOUND
 
     async def _operate(

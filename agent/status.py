@@ -6,7 +6,11 @@ import msgspec
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A running agent; ``started`` in seconds since the epoch, ``doors`` the addresses that it serves."""
+    """A running agent.
+
+    ``started`` is in seconds since the epoch, ``doors`` the addresses that it serves, ``audit`` how the audit
+    log is: ``writing``, or ``failing: `` and the cause.
+    """
 
     state: str
     version: str
@@ -17,4 +21,5 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     state_directory: str
     audit_log: str
+    audit: str
     memory_locked: bool

@@ -4,14 +4,26 @@ Shape: CloudTrail record contents, version 1.11 (docs.aws.amazon.com/awscloudtra
 contents").
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from agent.audit.parameters import request_parameters
-from agent.keys.principal import Principal
+from agent.api import arn as arns
+from agent.api.operations import ADMINISTRATION
+from agent.audit.elements import materials, request_parameters, response_elements
+from agent.keys.principal import Principal, PrincipalKind
 
 EVENT_VERSION: Final = "1.11"
+_SOURCE: Final = "kms.amazonaws.com"
+_OWN_SOURCE: Final = "kms-agent"
+_IDENTITY_TYPES: Final[Mapping[PrincipalKind, str]] = {
+    "Account": "Root",
+    "User": "IAMUser",
+    "AssumedRole": "AssumedRole",
+}
+_TYPES: Final = {"Account": "Root", "User": "IAMUser", "AssumedRole": "AssumedRole"}
+_UNKNOWN: Final = "Unknown"
 _WRITES: Final = (
     "Cancel",
     "Connect",
@@ -43,6 +55,7 @@ class AuditEntry:
         event_time: seconds since the epoch.
         source: where the request came from, CloudTrail's `sourceIPAddress`.
         resources: ARNs of the keys concerned.
+        alias_arn: the alias that the request makes, moves or deletes.
         response_elements: what a write answered, never with secrets.
         additional_event_data: more about the event, such as `keyMaterialId`.
         service_event_details: what the service did, when there is no caller.
@@ -62,6 +75,7 @@ class AuditEntry:
     additional_event_data: dict[str, object] | None = None
     service_event_details: dict[str, object] | None = None
     resources: list[str] = field(default_factory=list)
+    alias_arn: str | None = None
     error_code: str | None = None
     error_message: str | None = None
 
@@ -76,8 +90,19 @@ class AuditEntry:
         return not self.read_only and self.error_code is None
 
     def set_request(self, request: object) -> None:
-        """Record the parameters of a request shape that may be recorded."""
+        """Record the parameters of a request shape that may be recorded, and the alias it is about."""
         self.request_parameters = request_parameters(request)
+        alias_name = getattr(request, "alias_name", None)
+        if alias_name is not None:
+            self.alias_arn = arns.alias_arn(self.region, self.account_id, alias_name)
+
+    def set_response(self, response: object) -> None:
+        """Record what may be recorded of an answer: of a change what it made, else which material served."""
+        if self.read_only:
+            self.additional_event_data = materials(response)
+        else:
+            key_arn = next(iter(self.resources), None)
+            self.response_elements = response_elements(self.event_name, response, key_arn)
 
     def add_resource(self, key_arn: str) -> None:
         """Record a key that the request concerns, once."""
@@ -91,7 +116,7 @@ class AuditEntry:
             "eventVersion": EVENT_VERSION,
             "userIdentity": _user_identity(self.principal, self.account_id),
             "eventTime": datetime.fromtimestamp(self.event_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "eventSource": "kms.amazonaws.com",
+            "eventSource": _OWN_SOURCE if self.event_name in ADMINISTRATION else _SOURCE,
             "eventName": self.event_name,
             "awsRegion": self.region,
             "sourceIPAddress": self.source,
@@ -108,7 +133,7 @@ class AuditEntry:
             "requestID": self.request_id,
             "eventID": self.event_id,
             "readOnly": self.read_only,
-            "resources": [_resource(arn) for arn in self.resources],
+            "resources": [_resource(arn) for arn in (*self.resources, self.alias_arn) if arn is not None],
             "eventType": "AwsServiceEvent" if service_event else "AwsApiCall",
             "managementEvent": True,
             "recipientAccountId": self.account_id,
@@ -120,18 +145,30 @@ class AuditEntry:
 
 
 def _user_identity(principal: Principal | None, account_id: str) -> dict[str, object]:
+    """Return `userIdentity` (CloudTrail user guide, "CloudTrail userIdentity element")."""
     if principal is None:
         return {"accountId": account_id, "invokedBy": "AWS Internal"}
-    kind = "Root" if principal.is_account_root else "IAMUser"
     identity: dict[str, object] = {
-        "type": kind,
+        "type": _TYPES[principal.kind] if principal.arn else _UNKNOWN,
         "principalId": principal.principal_id,
         "arn": principal.arn,
         "accountId": principal.account_id,
+        "accessKeyId": principal.access_key_id,
     }
-    if not principal.is_account_root:
+    if principal.kind == "User" and principal.arn:
         identity["userName"] = principal.arn.rpartition("/")[2]
-    return identity
+    if principal.role_arn is not None:
+        identity["sessionContext"] = {
+            "sessionIssuer": {
+                "type": "Role",
+                "arn": principal.role_arn,
+                "accountId": principal.account_id,
+                "userName": principal.role_arn.rpartition("/")[2],
+            }
+        }
+    if principal.via_service is not None:
+        identity["invokedBy"] = principal.via_service
+    return {name: value for name, value in identity.items() if value}
 
 
 def _resource(arn: str) -> dict[str, object]:

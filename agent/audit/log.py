@@ -9,6 +9,7 @@ are written first once the log works again.
 """
 
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from agent.audit.journal import HOUR_SECONDS, Journal
 from agent.audit.usage import UsageIndex
 from agent.crypto.digestkey import DigestKey
 from agent.keys.principal import Principal
+
+_LOG: Final = logging.getLogger(__name__)
 
 DIGEST_LABEL: Final = b"kms-agent audit digest 1"
 """What the private key of digests is derived from the root key with."""
@@ -333,7 +336,8 @@ class AuditLog:
             self._journal.close()
 
     def _write_checkpoint(self, checkpoint: bytes) -> None:
+        """Keep the last uses; without them the next start has more to read, and nothing is lost."""
         try:
             usages.write_checkpoint(self._path, checkpoint)
         except OSError as error:
-            raise AuditUnavailableError(f"The last uses cannot be kept: {error.strerror}.") from error
+            _LOG.warning("audit: the last uses are not kept apart from the log: %s", error.strerror)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import click
 import msgspec
 
+from agent.audit.errors import AuditUnavailableError
 from agent.cli.options import agent_option, json_option
 from agent.cli.printing import moment, print_fields, print_json
 from agent.client import AgentClient, ProtocolError
 from agent.status import Status
+
+_FAILING = "failing: "
 
 
 @click.command("status")
 @agent_option
 @json_option
 def status(agent_url: str, *, as_json: bool) -> None:
-    """Tell whether an agent answers, and how it is; exit status 3 when none does."""
+    """Tell whether an agent answers, and how it is.
+
+    Exit status 3 when none does, 12 when it can record nothing and so refuses every request.
+    """
     with AgentClient(agent_url) as client:
         answer = client.status()
     try:
@@ -24,7 +30,13 @@ def status(agent_url: str, *, as_json: bool) -> None:
         raise ProtocolError(f"{agent_url} is not a kms-agent: it has no status") from None
     if as_json:
         print_json({"url": agent_url, **msgspec.to_builtins(found)})
-        return
+    else:
+        _print(agent_url, found)
+    if found.audit.startswith(_FAILING):
+        raise AuditUnavailableError(f"audit: {found.audit}")
+
+
+def _print(agent_url: str, found: Status) -> None:
     print_fields(
         {
             "Agent": agent_url,
@@ -37,6 +49,7 @@ def status(agent_url: str, *, as_json: bool) -> None:
             "Account": found.account_id,
             "Keys in": found.state_directory,
             "Audit log": found.audit_log,
+            "Audit": found.audit,
             "Memory": "locked: keys are never swapped out" if found.memory_locked else "may be swapped out",
         }
     )

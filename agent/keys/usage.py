@@ -1,6 +1,7 @@
-"""Owns the value that tells of a key's last use."""
+"""Owns the value that tells of a key's last use, and what it takes to be asked for one."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from agent.api.enums import KeyLastUsageOperation
 
@@ -19,3 +20,14 @@ class LastUsage:
     timestamp: float
     event_id: str
     request_id: str
+
+
+class LastUsages(Protocol):
+    """What knows of the last use of each key."""
+
+    @property
+    def tracking_start(self) -> float:
+        """Since when uses are known, seconds since the epoch."""
+
+    def last(self, key_arn: str) -> LastUsage | None:
+        """Return the last successful cryptographic operation with a key; None if there was none."""

@@ -1,12 +1,16 @@
 """Owns what every operation works with. Knows nothing of callers or requests."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.api import arn as arns
+from agent.api.enums import Origin
+from agent.keys import imports
 from agent.keys.key import Key
 from agent.keys.principal import Principal
 from agent.keys.states import settled
+from agent.keys.usage import LastUsages
+from agent.operations.bell import Bell
 from agent.seal.barrier import Barrier
 from agent.store.protocol import Store
 
@@ -23,6 +27,8 @@ class Kms:
         region: the Region whose keys are meant.
         regions: all Regions that the agent serves, each a keyspace of its own.
         now: the clock, in seconds since the epoch.
+        usage: when each key was last used, as recorded.
+        bell: rung when there is something to do for the jobs.
     """
 
     store: Store
@@ -31,6 +37,8 @@ class Kms:
     regions: frozenset[str]
     account_id: str
     now: Callable[[], float]
+    usage: LastUsages
+    bell: Bell = field(default_factory=Bell)
 
     def in_region(self, region: str) -> "Kms":
         """Return the same account's keys in another of its Regions."""
@@ -41,7 +49,11 @@ class Kms:
     def key(self, key_id: str) -> Key | None:
         """Return one of this account's keys as it is now, or None; the store knows no passing of time."""
         key = self.store.key(self.region, key_id)
-        return key if key is None or key.transition_date is None else settled(key, self.now())
+        if key is not None and key.transition_date is not None:
+            key = settled(key, self.now())
+        if key is not None and key.origin is Origin.EXTERNAL:
+            key = imports.settled(key, self.store.materials(self.region, key_id), self.now())
+        return key
 
     def key_arn(self, key_id: str) -> str:
         """Return the ARN of one of this account's keys."""
