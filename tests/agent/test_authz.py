@@ -94,7 +94,12 @@ ON_AN_ALIAS: Final[dict[str, dict[str, Any]]] = {
 }
 ON_THE_ACCOUNT: Final[dict[str, dict[str, Any]]] = {
     "ConnectCustomKeyStore": {"custom_key_store_id": "cks-1"},
-    "CreateCustomKeyStore": {"custom_key_store_name": "s"},
+    "CreateCustomKeyStore": {
+        "custom_key_store_name": "s",
+        "cloud_hsm_cluster_id": "cluster-2a23b4cdefg",
+        "key_store_password": "kmsPswd",
+        "trust_anchor_certificate": "certificate",
+    },
     "CreateKey": {},
     "DeleteCustomKeyStore": {"custom_key_store_id": "cks-1"},
     "DescribeCustomKeyStores": {},
@@ -103,7 +108,7 @@ ON_THE_ACCOUNT: Final[dict[str, dict[str, Any]]] = {
     "ListAliases": {},
     "ListKeys": {},
     "ListRetirableGrants": {"retiring_principal": f"arn:aws:iam::{ACCOUNT}:user/bob"},
-    "UpdateCustomKeyStore": {"custom_key_store_id": "cks-1"},
+    "UpdateCustomKeyStore": {"custom_key_store_id": "cks-1", "key_store_password": "kmsPswd"},
 }
 
 

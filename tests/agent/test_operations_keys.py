@@ -371,13 +371,6 @@ async def test_deletion_windows_that_are_refused(service: Service, window: int, 
     assert service.key(key).key_state is KeyState.ENABLED
 
 
-async def test_grant_tokens_are_taken(service: Service) -> None:
-    """Callers may send grant tokens wherever the model has them."""
-    key = (await service.create_key()).key_id
-    await service.call("DescribeKey", key_id=key, grant_tokens=("token",))
-    await service.call("GenerateDataKey", key_id=key, key_spec="AES_128", grant_tokens=("token",))
-
-
 async def test_operations_of_another_version(service: Service) -> None:
     """An operation that does not exist is said not to, and is no event of any key."""
     with pytest.raises(UnknownOperationException):
