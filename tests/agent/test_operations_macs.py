@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import published
-from adoption import adopt
 from agent.api.enums import KeySpec, KeyState, KeyUsage, MacAlgorithmSpec
 from agent.api.errors import (
     AccessDeniedException,
@@ -17,6 +16,7 @@ from agent.api.errors import (
     KMSInvalidMacException,
     ServiceError,
 )
+from importing import import_key
 from services import Service
 
 MAC = KeyUsage.GENERATE_VERIFY_MAC
@@ -41,11 +41,14 @@ async def test_round_trip(service: Service, bits: int) -> None:
 
 @pytest.mark.parametrize("bits", BITS)
 async def test_published_macs(service: Service, bits: int) -> None:
-    """RFC 4231 with its keys brought in."""
+    """RFC 4231 with its keys imported: as K0 of FIPS 198-1, since some are too short or too long."""
+    block = 64 if bits <= 256 else 128
     for _, case in published.cases(f"HMAC/rfc-4231-sha{bits}.txt", last="MD"):
         key, message, code = (bytes.fromhex(case[name]) for name in ("Key", "Msg", "MD"))
-        key_id = (await adopt(service, KeySpec(f"HMAC_{bits}"), MAC, key)).key_id
-        named = {"key_id": key_id, "mac_algorithm": f"HMAC_SHA_{bits}", "message": message}
+        if len(key) > block:
+            key = hashlib.new(f"sha{bits}", key).digest()
+        made = await import_key(service, key.ljust(block, b"\0"), KeySpec(f"HMAC_{bits}"), MAC)
+        named = {"key_id": made.key_id, "mac_algorithm": f"HMAC_SHA_{bits}", "message": message}
         assert (await service.call("GenerateMac", **named)).mac == code
         assert (await service.call("VerifyMac", mac=code, **named)).mac_valid
 

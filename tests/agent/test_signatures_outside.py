@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import outsiders
-from adoption import adopt
 from agent.api.enums import KeySpec, KeyUsage, SigningAlgorithmSpec
 from agent.api.errors import KMSInvalidSignatureException
 from agent.crypto.specs import SIGNING_ALGORITHMS
+from importing import import_key
 from services import Service
 
 MESSAGE = b"what is signed here must verify there"
@@ -89,7 +89,7 @@ async def test_the_agent_verifies_openssls_signatures(
 ) -> None:
     """With openssl's own key brought in; a changed message does not verify."""
     private_key, plaintext = outsiders.new_private_key(tmp_path, *GENERATION[spec])
-    key = (await adopt(service, spec, SIGN, plaintext)).key_id
+    key = (await import_key(service, plaintext, spec, SIGN)).key_id
     for algorithm in openssl_algorithms(spec):
         signature = outsiders.sign(tmp_path, private_key, algorithm, MESSAGE)
         request = {"key_id": key, "signing_algorithm": algorithm, "signature": signature}
@@ -118,7 +118,7 @@ async def test_ml_dsa_both_ways(service: Service, spec: KeySpec) -> None:
     """ML-DSA, which openssl 3.0 lacks, with the library; keys are 32-byte seeds inside."""
     private = ML_DSA[spec].generate()
     plaintext = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    key = (await adopt(service, spec, SIGN, plaintext)).key_id
+    key = (await import_key(service, plaintext, spec, SIGN)).key_id
     named = {"key_id": key, "signing_algorithm": SigningAlgorithmSpec.ML_DSA_SHAKE_256, "message": MESSAGE}
     assert (await service.call("Verify", signature=private.sign(MESSAGE), **named)).signature_valid
     with pytest.raises(KMSInvalidSignatureException):
@@ -162,7 +162,7 @@ async def test_pss_salt_is_as_long_as_the_digest(service: Service, bits: int) ->
     """The salt has exactly the digest's length in both directions: longest or none is refused."""
     private = rsa.generate_private_key(65537, 2048)
     plaintext = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    key = (await adopt(service, KeySpec.RSA_2048, SIGN, plaintext)).key_id
+    key = (await import_key(service, plaintext, KeySpec.RSA_2048, SIGN)).key_id
     digest: hashes.HashAlgorithm = getattr(hashes, f"SHA{bits}")()
     named = {"key_id": key, "signing_algorithm": f"RSASSA_PSS_SHA_{bits}", "message": MESSAGE}
     signature = (await service.call("Sign", **named)).signature
@@ -178,7 +178,7 @@ async def test_ecdsa_signatures_are_strict_der(service: Service) -> None:
     """Encodings that lenient verifiers take, and values out of range, are all invalid signatures."""
     private = ec.generate_private_key(ec.SECP256R1())
     plaintext = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    key = (await adopt(service, KeySpec.ECC_NIST_P256, SIGN, plaintext)).key_id
+    key = (await import_key(service, plaintext, KeySpec.ECC_NIST_P256, SIGN)).key_id
     named = {"key_id": key, "signing_algorithm": "ECDSA_SHA_256", "message": MESSAGE}
     good = private.sign(MESSAGE, ec.ECDSA(hashes.SHA256()))
     assert (await service.call("Verify", signature=good, **named)).signature_valid
