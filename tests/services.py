@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import trio
 
-from agent import dispatch
+from agent import dispatch, jobs
 from agent.api import codec
 from agent.api.enums import KeyState
-from agent.api.operations import CREATE_KEY, OPERATIONS, Operation
+from agent.api.operations import CREATE_KEY, OPERATIONS, ROTATE_KEY_ON_DEMAND, Operation
 from agent.api.shapes.keys import KeyMetadata
 from agent.audit.log import AuditLog
 from agent.audit.reading import lines
+from agent.keys.identity import IdentityPolicy
 from agent.keys.key import Key
 from agent.keys.principal import Principal
 from agent.operations.kms import Kms
@@ -102,6 +103,15 @@ class Service:
         metadata: KeyMetadata = response.key_metadata
         return metadata
 
+    async def do_jobs(self) -> None:
+        """Do what is due, as the jobs would have by now."""
+        await jobs.run_due(self.kms, self.audit)
+
+    async def rotate(self, key_id: str, caller: Principal | None = None) -> None:
+        """Rotate a key on demand, to the end."""
+        await self.call(ROTATE_KEY_ON_DEMAND, caller, key_id=key_id)
+        await self.do_jobs()
+
     def key(self, key_id: str) -> Key:
         """Look straight into the store."""
         key = self.kms.store.key(REGION, key_id)
@@ -116,6 +126,21 @@ class Service:
         with self.kms.store.write() as transaction:
             transaction.put(key)
         return key
+
+    def allow(self, principal: Principal, *statements: dict[str, Any], name: str = "test") -> None:
+        """Give a user or role an identity policy, straight into the store."""
+        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        with self.kms.store.write() as transaction:
+            transaction.put(IdentityPolicy(principal.role_arn or principal.arn, name, document))
+
+    async def put_policy(self, key_id: str, *statements: dict[str, Any]) -> None:
+        """Give a key another policy, as root."""
+        await self.call(
+            "PutKeyPolicy",
+            key_id=key_id,
+            policy=json.dumps({"Version": "2012-10-17", "Statement": list(statements)}),
+            bypass_policy_lockout_safety_check=True,
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """Return the audit records so far."""
@@ -132,6 +157,6 @@ async def open_service(directory: Path) -> AsyncIterator[Service]:
     with SqliteStore.open(directory / "keys.db") as store:
         async with trio.open_nursery() as nursery:
             await nursery.start(audit.run)
-            kms = Kms(store, Barrier(os.urandom(32)), REGION, REGIONS, ACCOUNT, clock)
+            kms = Kms(store, Barrier(os.urandom(32)), REGION, REGIONS, ACCOUNT, clock, audit.usage)
             yield Service(kms, audit, clock, directory)
             nursery.cancel_scope.cancel()

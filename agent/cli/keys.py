@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from agent.api import operations
-from agent.api.enums import KeySpec, KeyState, KeyUsage, Origin
+from agent.api.enums import ImportState, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.errors import ServiceError
 from agent.api.shapes.aliases import CreateAliasRequest
 from agent.api.shapes.keys import (
@@ -24,11 +26,17 @@ from agent.api.shapes.rotation import (
     RotateKeyOnDemandRequest,
 )
 from agent.cli.listing import all_aliases, all_keys, all_materials, describe, key_id_of
+from agent.cli.material import delete_material, import_material
 from agent.cli.names import alias_name
 from agent.cli.options import agent_option, json_option
 from agent.cli.printing import moment, plain, print_fields, print_json, print_line, print_table
 from agent.cli.rotation import wait_until_rotated
 from agent.client import AgentClient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.api.shapes.rotation import RotationsListEntry
 
 
 @click.group("key")
@@ -37,6 +45,10 @@ def key_group() -> None:
 
     KEY is a key id, a key ARN or an alias.
     """
+
+
+key_group.add_command(import_material)
+key_group.add_command(delete_material)
 
 
 @key_group.command("create")
@@ -117,7 +129,8 @@ def show(key: str, agent_url: str, *, as_json: bool) -> None:
         key_id = metadata.key_id
         rotation = client.call(operations.GET_KEY_ROTATION_STATUS, GetKeyRotationStatusRequest(key_id=key_id))
         aliases = [alias.alias_name for alias in all_aliases(client, key_id)]
-        materials = list(all_materials(client, key_id))
+        rotates = metadata.key_spec is KeySpec.SYMMETRIC_DEFAULT
+        materials = list(all_materials(client, key_id)) if rotates else []
     if as_json:
         print_json(
             {
@@ -138,8 +151,8 @@ def show(key: str, agent_url: str, *, as_json: bool) -> None:
             "Spec": f"{metadata.key_spec}, {metadata.key_usage}",
             "Manager": str(metadata.key_manager),
             "Created": moment(metadata.creation_date),
-            "Rotation": _rotation(rotation),
-            "Key material": f"{len(materials)} in all, present: {metadata.current_key_material_id}",
+            "Rotation": _rotation(rotation) if rotates else "never",
+            "Key material": _material(metadata, materials),
         }
     )
 
@@ -244,7 +257,25 @@ def _state(key: KeyMetadata) -> str:
     return str(key.key_state or "(not yours)")
 
 
+def _material(metadata: KeyMetadata, materials: Sequence[RotationsListEntry]) -> str:
+    """Say what there is of a key's material; keys that do not rotate have one only."""
+    parts = []
+    if materials:
+        parts.append(f"{len(materials)} in all, present: {metadata.current_key_material_id}")
+    if metadata.origin is Origin.EXTERNAL:
+        missing = sum(entry.import_state is ImportState.PENDING_IMPORT for entry in materials)
+        if metadata.expiration_model is None:
+            parts.append("to be imported")
+        else:
+            parts.append(f"{missing} to be imported again" if missing else "imported")
+    if metadata.valid_to is not None:
+        parts.append(f"expires {moment(metadata.valid_to)}")
+    return "; ".join(parts)
+
+
 def _rotation(status: GetKeyRotationStatusResponse) -> str:
+    if status.on_demand_rotation_start_date is not None:
+        return "under way"
     if not status.key_rotation_enabled:
         return "on demand only"
     return f"every {status.rotation_period_in_days} days, next {moment(status.next_rotation_date)}"

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from agent.api.enums import ExpirationModel, ImportState, ImportType, KeyMaterialState, KeySpec, KeyState
+from agent.api.enums import ExpirationModel, ImportState, ImportType, KeySpec, KeyState
 from agent.api.errors import IncorrectKeyMaterialException, KMSInvalidStateException
 from agent.keys.key import Key, KeyMaterial
 
 _LABEL: Final = b"kms-agent imported material 1"
+_SERVING: Final = frozenset({KeyState.ENABLED, KeyState.DISABLED})
 
 
 def material_id(key: Key, fingerprint: bytes) -> str:
@@ -109,17 +110,16 @@ def key_after_import(key: Key, materials: Iterable[KeyMaterial], imported: KeyMa
 
 def state_after_removal(key: Key, materials: Iterable[KeyMaterial]) -> KeyState:
     """Return the key's state once material was deleted; a deletion that is pending stays so."""
-    if key.key_state in {KeyState.ENABLED, KeyState.DISABLED} and not is_complete(materials):
+    if key.key_state in _SERVING and not is_complete(materials):
         return KeyState.PENDING_IMPORT
     return key.key_state
 
 
-def material_state(key: Key, material: KeyMaterial) -> KeyMaterialState:
-    """Return the place of a material in its key."""
-    if material.pending_rotation:
-        return KeyMaterialState.PENDING_ROTATION
-    current = material.material_id == key.current_material_id
-    return KeyMaterialState.CURRENT if current else KeyMaterialState.NON_CURRENT
+def settled(key: Key, materials: Iterable[KeyMaterial], now: float) -> Key:
+    """Return a key as it is at `now`: expired material serves no more, even before it has been deleted."""
+    if key.key_state in _SERVING and any(is_expired(material, now) for material in permanent(materials)):
+        return replace(key, key_state=KeyState.PENDING_IMPORT)
+    return key
 
 
 def require_expected(

@@ -53,6 +53,21 @@ def is_due(key: Key, now: float) -> bool:
     return due and key.key_state is KeyState.ENABLED and not key.replica
 
 
+def is_under_way(key: Key) -> bool:
+    """Whether a rotation on demand has begun and is not done; replicas follow their primary."""
+    return key.on_demand_rotation_start is not None and not key.replica
+
+
+def begin_on_demand(key: Key, now: float) -> Key:
+    """Begin a rotation on demand; it goes on whatever the key's state becomes meanwhile."""
+    return replace(key, on_demand_rotation_start=now)
+
+
+def abandon_on_demand(key: Key) -> Key:
+    """End a rotation on demand that has lost the material it was to end with; it does not count."""
+    return replace(key, on_demand_rotation_start=None)
+
+
 def require_on_demand(key: Key, now: float) -> None:
     """Refuse an on-demand rotation beyond the limit of a key's life, or shortly before an automatic one.
 
@@ -80,7 +95,12 @@ def rotate(key: Key, material_id: str, rotation_type: RotationType, now: float) 
     """
     if rotation_type is RotationType.ON_DEMAND:
         count = key.on_demand_rotation_count + 1
-        return replace(key, current_material_id=material_id, on_demand_rotation_count=count)
+        return replace(
+            key,
+            current_material_id=material_id,
+            on_demand_rotation_count=count,
+            on_demand_rotation_start=None,
+        )
     if key.rotation_period_days is None or key.next_rotation_date is None:
         raise AssertionError("automatic rotation is off")
     period_seconds = key.rotation_period_days * _DAY_SECONDS

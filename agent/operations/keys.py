@@ -5,10 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from agent.api import operations as api
-from agent.api.enums import (
-    KeyState,
-    ResourceOwner,
-)
+from agent.api.enums import KeyState, Origin, ResourceOwner
 from agent.api.errors import ValidationException
 from agent.api.shapes.base import Empty
 from agent.api.shapes.keys import (
@@ -25,6 +22,7 @@ from agent.api.shapes.keys import (
     ScheduleKeyDeletionResponse,
     UpdateKeyDescriptionRequest,
 )
+from agent.keys.imports import is_complete
 from agent.keys.key import Key
 from agent.keys.states import require_state
 from agent.operations import handler
@@ -134,14 +132,22 @@ def begin_window(key: Key, others: Sequence[Key], now: float) -> Key:
 def cancel_key_deletion(
     kms: Kms, _caller: Caller, keys: Keys, _request: CancelKeyDeletionRequest
 ) -> CancelKeyDeletionResponse:
-    """Keep the key after all; it is disabled until someone enables it."""
+    """Keep the key after all; it is disabled until someone enables it, or waits for material that it lost."""
     key = change(
         kms,
         keys[0],
         "CancelKeyDeletion",
-        lambda key: replace(key, key_state=KeyState.DISABLED, deletion_date=None, pending_window_days=None),
+        lambda key: replace(
+            key, key_state=_state_after_cancelling(kms, key), deletion_date=None, pending_window_days=None
+        ),
     )
     return CancelKeyDeletionResponse(key_id=key.arn)
+
+
+def _state_after_cancelling(kms: Kms, key: Key) -> KeyState:
+    materials = kms.store.materials(key.region, key.key_id)
+    missing = key.origin is Origin.EXTERNAL and not is_complete(materials)
+    return KeyState.PENDING_IMPORT if missing else KeyState.DISABLED
 
 
 def change(kms: Kms, key: Key, operation_name: str, edit: Callable[[Key], Key]) -> Key:

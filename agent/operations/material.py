@@ -162,9 +162,7 @@ def remove(kms: Kms, transaction: StoreTransaction, key: Key, material: KeyMater
     left = rules.removed(material)
     transaction.put(left)
     others = (other for other in kms.store.materials(key.region, key.key_id) if other is not material)
-    state = rules.state_after_removal(key, (*others, left))
-    if state is not key.key_state:
-        transaction.put(replace(key, key_state=state))
+    transaction.put(replace(key, key_state=rules.state_after_removal(key, (*others, left))))
 
 
 def _unwrap(kms: Kms, key: Key, request: ImportKeyMaterialRequest) -> bytes:

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from agent.api.enums import CustomerMasterKeySpec, KeySpec, KeyState, KeyUsage
+from agent.api.enums import CustomerMasterKeySpec, KeySpec, KeyState, KeyUsage, Origin
 from agent.api.shapes.keys import KeyMetadata
 from agent.crypto import specs
+from agent.keys import imports
 from agent.keys.key import Key
 from agent.operations.kms import Kms
 from agent.operations.related import configuration
@@ -16,7 +17,7 @@ def metadata(kms: Kms, key: Key) -> KeyMetadata:
     """Return a key's metadata; only the algorithms of its usage are listed."""
     spec, usage = key.key_spec, key.key_usage
     state = key.key_state
-    material = kms.store.material(key.region, key.current_material_id)
+    imported = kms.store.materials(key.region, key.key_id) if key.origin is Origin.EXTERNAL else ()
     return KeyMetadata(
         aws_account_id=key.account_id,
         key_id=key.key_id,
@@ -27,10 +28,10 @@ def metadata(kms: Kms, key: Key) -> KeyMetadata:
         key_usage=usage,
         key_state=state,
         deletion_date=key.deletion_date,
-        valid_to=None if material is None else material.valid_to,
+        valid_to=imports.earliest_expiry(imported),
         origin=key.origin,
         custom_key_store_id=key.custom_key_store_id,
-        expiration_model=None if material is None else material.expiration_model,
+        expiration_model=imports.expiration_model(imported),
         key_manager=key.key_manager,
         customer_master_key_spec=old_spec(spec),
         key_spec=spec,

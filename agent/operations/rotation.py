@@ -1,9 +1,9 @@
-"""Owns the operations on rotation, and rotation itself: new material encrypts, all material decrypts."""
+"""Owns the operations on rotation: its schedule, beginning one on demand, and what there was of it."""
 
 from typing import Final
 
 from agent.api import operations as api
-from agent.api.enums import IncludeKeyMaterial, KeyMaterialState, KeySpec, RotationType
+from agent.api.enums import IncludeKeyMaterial, KeySpec
 from agent.api.errors import UnsupportedOperationException
 from agent.api.shapes.base import Empty
 from agent.api.shapes.rotation import (
@@ -17,7 +17,6 @@ from agent.api.shapes.rotation import (
     RotateKeyOnDemandResponse,
     RotationsListEntry,
 )
-from agent.backends import local
 from agent.keys import rotation as rules
 from agent.keys.key import Key, KeyMaterial
 from agent.keys.states import require_state
@@ -25,9 +24,9 @@ from agent.operations import handler
 from agent.operations.keys import change
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.pages import page
-from agent.operations.related import put_key, put_material, refuse_replica
+from agent.operations.related import put_key, refuse_replica
+from agent.operations.rotating import has_material, material_state, no_material
 from agent.operations.targets import present
-from agent.store.protocol import StoreTransaction
 
 _LIST_LIMIT: Final = 100
 
@@ -52,64 +51,57 @@ def disable_key_rotation(kms: Kms, _caller: Caller, keys: Keys, _request: Disabl
 def get_key_rotation_status(
     _kms: Kms, _caller: Caller, keys: Keys, _request: GetKeyRotationStatusRequest
 ) -> GetKeyRotationStatusResponse:
-    """Return whether and when the key's material will be replaced."""
+    """Return whether and when the key's material will be replaced; keys of every kind have an answer."""
     (key,) = keys
     require_state(key, "GetKeyRotationStatus")
-    if not rules.is_enabled(key):
-        return GetKeyRotationStatusResponse(key_rotation_enabled=False, key_id=key.key_id)
+    enabled = rules.is_enabled(key)
     return GetKeyRotationStatusResponse(
-        key_rotation_enabled=True,
+        key_rotation_enabled=enabled,
         key_id=key.key_id,
-        rotation_period_in_days=key.rotation_period_days,
-        next_rotation_date=key.next_rotation_date,
+        rotation_period_in_days=key.rotation_period_days if enabled else None,
+        next_rotation_date=key.next_rotation_date if enabled else None,
+        on_demand_rotation_start_date=key.on_demand_rotation_start,
     )
 
 
 def rotate_key_on_demand(
     kms: Kms, _caller: Caller, keys: Keys, _request: RotateKeyOnDemandRequest
 ) -> RotateKeyOnDemandResponse:
-    """Replace the key's material now; done when this returns."""
+    """Begin to replace the key's material; the jobs do it at once. While one is under way it is that one."""
     _require_symmetric(keys[0])
     refuse_replica(keys[0])
     with kms.store.write() as transaction:
         key = present(kms, keys[0])
         require_state(key, "RotateKeyOnDemand")
         now = kms.now()
-        rules.require_on_demand(key, now)
-        rotate(kms, transaction, key, RotationType.ON_DEMAND, now)
+        if not rules.is_under_way(key):
+            if not has_material(kms, key):
+                raise no_material(key)
+            rules.require_on_demand(key, now)
+            put_key(kms, transaction, rules.begin_on_demand(key, now))
+    kms.bell.ring()
     return RotateKeyOnDemandResponse(key_id=key.key_id)
-
-
-def rotate(kms: Kms, transaction: StoreTransaction, key: Key, rotation_type: RotationType, now: float) -> Key:
-    """Make fresh material current, for replicas too, within a transaction; return the key as it becomes."""
-    generation = kms.store.materials(key.region, key.key_id)[-1].generation + 1
-    material = local.new_material(
-        kms.barrier,
-        key.key_id,
-        region=key.region,
-        generation=generation,
-        rotation_type=rotation_type,
-        now=now,
-    )
-    rotated = rules.rotate(key, material.material_id, rotation_type, now)
-    put_material(kms, transaction, rotated, material)
-    put_key(kms, transaction, rotated)
-    return rotated
 
 
 def list_key_rotations(
     kms: Kms, _caller: Caller, keys: Keys, request: ListKeyRotationsRequest
 ) -> ListKeyRotationsResponse:
-    """Return a page of the key's rotations, oldest first; on request with the first material."""
+    """Return a page of the key's rotations, oldest first.
+
+    On request with the first material and with imported material that waits. Keys that cannot rotate never
+    did: their list is empty, and of their material nothing is told.
+    """
     (key,) = keys
     require_state(key, "ListKeyRotations")
-    _require_symmetric(key)
     include = request.include_key_material or IncludeKeyMaterial.ROTATIONS_ONLY
+    everything = include is IncludeKeyMaterial.ALL_KEY_MATERIAL
+    if everything:
+        _require_symmetric(key)
     chosen, marker = page(
         [
             material
             for material in kms.store.materials(key.region, key.key_id)
-            if include is IncludeKeyMaterial.ALL_KEY_MATERIAL or material.rotation_type is not None
+            if everything or material.rotation_type is not None
         ],
         lambda material: f"{material.generation:08}",
         request.limit or _LIST_LIMIT,
@@ -117,18 +109,21 @@ def list_key_rotations(
         f"ListKeyRotations {include} {key.key_id}",
     )
     return ListKeyRotationsResponse(
-        rotations=tuple(_entry(key, material) for material in chosen),
+        rotations=tuple(_entry(kms, key, material) for material in chosen),
         next_marker=marker,
         truncated=marker is not None,
     )
 
 
-def _entry(key: Key, material: KeyMaterial) -> RotationsListEntry:
-    current = material.material_id == key.current_material_id
+def _entry(kms: Kms, key: Key, material: KeyMaterial) -> RotationsListEntry:
     return RotationsListEntry(
         key_id=key.key_id,
         key_material_id=material.material_id,
-        key_material_state=KeyMaterialState.CURRENT if current else KeyMaterialState.NON_CURRENT,
+        key_material_description=material.description or None,
+        import_state=material.import_state,
+        key_material_state=material_state(kms, key, material),
+        expiration_model=material.expiration_model,
+        valid_to=material.valid_to,
         rotation_date=None if material.rotation_type is None else material.creation_date,
         rotation_type=material.rotation_type,
     )
