@@ -144,7 +144,7 @@ def _require(facts: Facts, target: Target) -> None:
         _require_without_key(facts, target, crosses=crosses)
         return
     if facts.key.region != kms.region:
-        facts = replace(facts, kms=kms.in_region(facts.key.region))
+        facts = facts._replace(kms=kms.in_region(facts.key.region))
     if crosses and target.action not in CROSS_ACCOUNT_ACTIONS:
         raise AccessDeniedException(reasons.hidden(principal.arn, target.action))
     asked, policies = collect(facts)
@@ -162,8 +162,7 @@ def _of_the_grant_alone(facts: Facts, policies: Policies, grant: Grant) -> Polic
     assert policies.key is not None
     denies = tuple(each for each in policies.key.statements if each.effect is Effect.DENY)
     reach = grants.reach_of_retiring(grant, facts.principal)
-    return replace(
-        policies,
+    return policies._replace(
         key=replace(policies.key, statements=denies),
         grants=(MatchedGrant(grant.grant_id, reach),),
     )
@@ -173,7 +172,7 @@ def _require_without_key(facts: Facts, target: Target, *, crosses: bool) -> None
     """Refuse what identity policies do not allow; to other accounts, this one's keys are no business."""
     kms = facts.kms
     if isinstance(target, AccountTarget) and target.region in kms.regions:
-        facts = replace(facts, kms=kms.in_region(target.region))
+        facts = facts._replace(kms=kms.in_region(target.region))
     resource = kms.alias_arn(target.name) if isinstance(target, AliasTarget) else "*"
     asked, policies = collect(facts, resource=resource)
     decision = evaluate(asked, policies)

@@ -6,9 +6,8 @@ Guide, "AWS KMS condition keys"; IAM User Guide, "AWS global condition context k
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from agent.api.enums import EncryptionAlgorithmSpec, ExpirationModel, KeySpec, KeyUsage, MessageType, Origin
 from agent.api.shapes.keys import CreateKeyRequest
@@ -26,8 +25,7 @@ _REQUEST_TAGS: Final = "aws:requesttag/"
 _ENCRYPTION_CONTEXT: Final = "kms:encryptioncontext:"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """The condition keys of a request, each looked up when a policy asks for it."""
 
     facts: Facts

@@ -1,6 +1,6 @@
 """Owns what is known of a request when it is to be permitted. Knows nothing of condition keys."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.api.shapes.base import Shape
 from agent.keys.key import Key
@@ -8,8 +8,7 @@ from agent.keys.principal import Principal
 from agent.operations.kms import Kms
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One action of one request.
 
     Attributes:

@@ -40,13 +40,16 @@ def grant_for(kms: Kms, caller: Principal, key: Key, action: str, request: Shape
     operation = _OPERATIONS.get(action)
     if operation is None:
         return None
+    index = kms.store.grant_index(key.region, key.key_id)
+    if not index.grants:
+        return None
     use = Use(
         operation,
         _context(operation, request),
         caller.source_arn,
         proposed_by(request) if isinstance(request, CreateGrantRequest) else None,
     )
-    return kms.store.grant_index(key.region, key.key_id).matching(caller, use)
+    return index.matching(caller, use)
 
 
 def proposed_by(request: CreateGrantRequest) -> ProposedGrant:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from agent.policy.conditions import Condition
@@ -14,7 +14,7 @@ CURRENT_VERSION: Final = "2012-10-17"
 OLD_VERSION: Final = "2008-10-17"
 
 
-class PolicyKind(Enum):
+class PolicyKind(StrEnum):
     """What a policy is attached to, by the name that AWS's messages give it."""
 
     KEY = "resource-based policy"
@@ -29,7 +29,7 @@ class PolicyKind(Enum):
         return f"{'an' if self is PolicyKind.IDENTITY else 'a'} {self.value}"
 
 
-class Effect(Enum):
+class Effect(StrEnum):
     """What a statement that applies does."""
 
     ALLOW = "Allow"

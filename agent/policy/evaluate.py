@@ -1,7 +1,8 @@
 """Owns the decision on one request: which statements apply, and what they come to together.
 
-Source: KMS Developer Guide, "Troubleshooting key access" (the flow chart) and "Grants in AWS KMS"; IAM User
-Guide, "Policy evaluation logic". What cannot be decided never allows and always denies.
+What cannot be decided never allows and always denies. Source: KMS Developer Guide, "Troubleshooting key
+access" (the flow chart) and "Grants in AWS KMS"; IAM User Guide, "Policy evaluation logic". Values that are
+made for every request are named tuples, which are made fastest.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,7 @@ from agent.policy.principals import Caller, Reach, reach
 from agent.policy.variables import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is asked.
 
     Attributes:
@@ -47,8 +47,7 @@ class MatchedGrant:
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
+class Policies(NamedTuple):
     """What is to be said about a request.
 
     Attributes:
@@ -109,8 +108,7 @@ class Ground(NamedTuple):
     grant_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What comes of a request.
 
     Attributes:
@@ -171,16 +169,17 @@ def judge(statement: Statement, request: Request) -> tuple[Truth, str]:
     closest = _reach(statement, request.principal)
     if closest is Reach.NOBODY:
         return False, "Principal"
-    undecided = "Principal" if closest is None else ""
-    for element, tested, text in (
-        ("Action", statement.actions, request.action),
-        ("Resource", statement.resources, request.resource),
-    ):
-        named = _any_fits(tested.patterns, text, request.context)
-        if named is tested.negated:
-            return False, element
-        if named is None and not undecided:
-            undecided = element
+    context = request.context
+    named = _any_fits(statement.actions.patterns, request.action, context)
+    if named is statement.actions.negated:
+        return False, "Action"
+    there = _any_fits(statement.resources.patterns, request.resource, context)
+    if there is statement.resources.negated:
+        return False, "Resource"
+    undecided = ""
+    for element, found in (("Principal", closest), ("Action", named), ("Resource", there)):
+        if found is None:
+            undecided = undecided or element
     if statement.conditions:
         met = every(holds(condition, request.context) for condition in statement.conditions)
         if met is False:

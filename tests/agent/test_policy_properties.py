@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from agent.policy.conditions import Condition
 from agent.policy.document import Document, Effect, PolicyKind, dump
-from agent.policy.evaluate import Decision, Policies, Request, evaluate
+from agent.policy.evaluate import Decision, MatchedGrant, Policies, Request, evaluate
 from agent.policy.parse import parse
+from agent.policy.principals import Reach
 from policies import ACCOUNT, ALICE, APP, BOB, KEY_ARN, OTHER_ROOT, ROLE, ROOT, SESSION, USER, ZOE, Asker
 
 ACTIONS: Final = ["kms:Decrypt", "kms:De*", "kms:*", "*", "kms:Encrypt", "kms:?ncrypt"]
@@ -78,6 +79,7 @@ POLICIES: Final = st.builds(
     boundary=st.none() | IDENTITIES,
     session=st.lists(IDENTITIES, max_size=1).map(tuple),
     guard=st.lists(IDENTITIES, max_size=1).map(tuple),
+    grants=st.lists(st.builds(MatchedGrant, st.just("g"), st.sampled_from(Reach)), max_size=1),
 )
 CONTEXTS: Final = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(values) for name, values in VALUES.items()}
@@ -95,10 +97,10 @@ REQUESTS: Final = st.builds(
 def changed(policies: Policies, where: str, place: int, document: Document) -> Policies:
     """Put a policy where another one is."""
     if where in {"key", "boundary"}:
-        return replace(policies, **{where: document})
+        return policies._replace(**{where: document})
     documents = list(getattr(policies, where))
     documents[place] = document
-    return replace(policies, **{where: tuple(documents)})
+    return policies._replace(**{where: tuple(documents)})
 
 
 def each(policies: Policies) -> list[tuple[str, int, Document]]:
@@ -154,6 +156,7 @@ def test_removing_an_allow_never_allows(policies: Policies, request: Request, da
 def test_unknown_condition_keys_never_allow(policies: Policies, request: Request, key: str) -> None:
     """A condition that nobody understands takes from every Allow its effect, and from no Deny."""
     unknown = Condition("StringEquals", key, ("x",))
+    policies = policies._replace(grants=())
     hindered = policies
     for where, place, document in each(policies):
         statements = tuple(
