@@ -4,14 +4,14 @@ from typing import Any, Final
 
 import pytest
 
-from agent.api.enums import KeyState
+from agent.api.enums import GrantOperation, KeyState
 from agent.api.errors import (
     DisabledException,
     KMSInvalidStateException,
     ServiceError,
     UnsupportedOperationException,
 )
-from services import Service
+from services import ACCOUNT, Service
 
 ERRORS: Final[dict[str, type[ServiceError] | None]] = {
     "ok": None,
@@ -64,6 +64,11 @@ TABLE: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "GetKeyRotationStatus": ({}, ALWAYS),
     "ListKeyRotations": ({}, ALWAYS),
     "ListAliases": ({}, ALWAYS),
+    "CreateGrant": (
+        {"grantee_principal": f"arn:aws:iam::{ACCOUNT}:user/bob", "operations": (GrantOperation.DECRYPT,)},
+        "ok disabled invalid invalid ok invalid ok",
+    ),
+    "ListGrants": ({}, ALWAYS),
 }
 
 
