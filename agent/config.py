@@ -16,6 +16,7 @@ import yaml
 
 from agent.settings.listen import Listen, check_listen
 from agent.settings.principals import PrincipalRule, check_rule
+from agent.settings.quotas import Quotas, check_quotas
 
 if TYPE_CHECKING:
     from agent.places import Places
@@ -63,6 +64,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     listen: tuple[Listen, ...] = ()
     principals: tuple[PrincipalRule, ...] = ()
     limits: Limits = Limits()
+    quotas: Quotas = Quotas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Config:
     listen: tuple[Listen, ...]
     principals: tuple[PrincipalRule, ...]
     limits: Limits
+    quotas: Quotas
 
 
 def load(path: Path | None, places: Places) -> Config:
@@ -150,6 +153,7 @@ def _resolve(file: _File, places: Places) -> Config:
         check_listen(f"listen[{position}]", listen)
     for position, rule in enumerate(file.principals):
         check_rule(f"principals[{position}]", rule)
+    check_quotas(file.quotas)
     socket_path = socket_path or places.socket_path
     if len(str(socket_path).encode()) > MAX_SOCKET_PATH_BYTES:
         raise ValueError(
@@ -168,6 +172,7 @@ def _resolve(file: _File, places: Places) -> Config:
         listen=file.listen,
         principals=file.principals,
         limits=file.limits,
+        quotas=file.quotas,
     )
 
 

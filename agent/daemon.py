@@ -115,6 +115,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 account_id=config.account_id,
                 now=time.time,
                 usage=audit.usage,
+                quotas=config.quotas,
             )
             status = Status(
                 state="serving",

@@ -21,6 +21,7 @@ from agent.operations import managed
 from agent.operations.kms import Kms
 from agent.operations.table import HANDLERS
 from agent.operations.targets import Target
+from agent.operations.throttling import require_rate
 from agent.seal.errors import UnwrapError
 from agent.store.errors import StoreError
 
@@ -66,6 +67,7 @@ async def handle(
             entry.set_request(request)
             handler.check(request)
             targets = handler.targets(request)
+            require_rate(kms, principal, name, targets, request)
             await _make_managed_key(kms, audit, principal, targets, request)
             keys = authorize(kms, principal, targets, request, entry)
             if handler.mutates or handler.slow:

@@ -20,9 +20,10 @@ from agent.cli import kms_agent
 from agent.config import Limits, _File, parse
 from agent.crypto import blob
 from agent.keys import rotation
-from agent.operations import aliases, creation, policies
+from agent.operations import policies
 from agent.operations.table import HANDLERS
 from agent.places import system_places
+from agent.settings.quotas import Quotas
 from kmsfs import directories, inodes, names, options, records
 from kmsfs.cli import kmsfs as kmsfs_group
 from kmsfs.cli.codes import MEANINGS
@@ -200,7 +201,9 @@ def test_exit_codes_in_the_commands_pages(name: str) -> None:
 
 def test_settings_are_documented() -> None:
     """Every setting of the agent stands in the reference and in kms-agent.yaml(5), and no other."""
-    names = {*_File.__struct_fields__, *(f"limits.{name}" for name in Limits.__struct_fields__)} - {"limits"}
+    groups = {"limits": Limits, "quotas": Quotas}
+    nested = {f"{name}.{field}" for name, group in groups.items() for field in group.__struct_fields__}
+    names = {*_File.__struct_fields__, *nested} - set(groups)
     assert items(section(MAN / "kms-agent.yaml.5", "SETTINGS")).keys() == names
     assert first_words((DOCS / "reference" / "configuration.md").read_text()) == names
 
@@ -233,8 +236,8 @@ def test_operations_are_documented() -> None:
         ("filesystem.md", "symlink target", records.TARGET_SIZE_MAX),
         ("filesystem.md", "inodes kept in memory", inodes.MAX_NODES),
         ("filesystem.md", "directories held open", directories._MAX_OPEN),
-        ("kms-api.md", "keys in the account", creation.MAX_KEYS),
-        ("kms-api.md", "aliases of a key", aliases.ALIASES_PER_KEY),
+        ("kms-api.md", "keys in the account", Quotas().keys),
+        ("kms-api.md", "aliases of a key", Quotas().aliases_per_key),
         ("kms-api.md", "on-demand rotations in a key's life", rotation.ON_DEMAND_LIMIT),
         ("kms-api.md", "CiphertextBlob", blob.MAX_BLOB_BYTES),
         ("kms-api.md", "key policy", policies.MAX_POLICY_BYTES),

@@ -38,7 +38,6 @@ from agent.operations.targets import (
     present,
 )
 
-ALIASES_PER_KEY: Final = 50
 _LIST_LIMIT: Final = 50
 _MAX_LIST_LIMIT: Final = 100
 _RESERVED_PREFIX: Final = "alias/aws/"
@@ -190,9 +189,10 @@ def _predefined(kms: Kms) -> list[AliasListEntry]:
 
 def _require_room(kms: Kms, key_id: str) -> None:
     held = sum(alias.target_key_id == key_id for alias in kms.store.aliases(kms.region))
-    if held >= ALIASES_PER_KEY:
+    room = kms.quotas.aliases_per_key
+    if held >= room:
         raise LimitExceededException(
-            f"{kms.key_arn(key_id)} has {ALIASES_PER_KEY} aliases already. Delete one that is not used."
+            f"{kms.key_arn(key_id)} has {room} aliases already. Delete one that is not used."
         )
 
 

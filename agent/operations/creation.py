@@ -22,8 +22,6 @@ from agent.operations.policies import default_policy, require_accepted
 from agent.operations.tags import KeyTags, check_tags, key_tags
 from agent.operations.targets import AccountTarget, Target
 
-MAX_KEYS: Final = 100_000
-
 _CUSTOM_ORIGINS: Final = frozenset({Origin.AWS_CLOUDHSM, Origin.EXTERNAL_KEY_STORE})
 
 
@@ -77,9 +75,9 @@ def require_room(kms: Kms) -> None:
     Raises:
         LimitExceededException: the Region has as many keys as it may have.
     """
-    if len(kms.store.keys(kms.region)) >= MAX_KEYS:
+    if len(kms.store.keys(kms.region)) >= kms.quotas.keys:
         raise LimitExceededException(
-            f"The account has {MAX_KEYS} KMS keys already. Schedule the deletion of unused keys."
+            f"The account has {kms.quotas.keys} KMS keys already. Schedule the deletion of unused keys."
         )
 
 

@@ -35,18 +35,18 @@ from agent.operations.pages import page
 
 _LIST_LIMIT: Final = 100
 
-_HSM_MEMBERS: Final[Mapping[str, str]] = {
+_HSM_MEMBERS: Final[dict[str, str]] = {
     "cloud_hsm_cluster_id": "CloudHsmClusterId",
     "trust_anchor_certificate": "TrustAnchorCertificate",
     "key_store_password": "KeyStorePassword",
 }
-_XKS_MEMBERS: Final[Mapping[str, str]] = {
+_XKS_MEMBERS: Final[dict[str, str]] = {
     "xks_proxy_uri_endpoint": "XksProxyUriEndpoint",
     "xks_proxy_uri_path": "XksProxyUriPath",
     "xks_proxy_authentication_credential": "XksProxyAuthenticationCredential",
     "xks_proxy_connectivity": "XksProxyConnectivity",
 }
-_VPC_MEMBERS: Final[Mapping[str, str]] = {
+_VPC_MEMBERS: Final[dict[str, str]] = {
     "xks_proxy_vpc_endpoint_service_name": "XksProxyVpcEndpointServiceName",
     "xks_proxy_vpc_endpoint_service_owner": "XksProxyVpcEndpointServiceOwner",
 }

@@ -12,7 +12,9 @@ from agent.keys.states import settled
 from agent.keys.usage import LastUsages
 from agent.operations.bell import Bell
 from agent.seal.barrier import Barrier
+from agent.settings.quotas import Quotas
 from agent.store.protocol import Store
+from agent.throttle import Throttle
 
 Caller = Principal
 Keys = tuple[Key, ...]
@@ -29,6 +31,8 @@ class Kms:
         now: the clock, in seconds since the epoch.
         usage: when each key was last used, as recorded.
         bell: rung when there is something to do for the jobs.
+        quotas: how much of everything there may be.
+        throttle: how many requests came lately.
     """
 
     store: Store
@@ -39,6 +43,8 @@ class Kms:
     now: Callable[[], float]
     usage: LastUsages
     bell: Bell = field(default_factory=Bell)
+    quotas: Quotas = field(default_factory=Quotas)
+    throttle: Throttle = field(default_factory=Throttle)
 
     def in_region(self, region: str) -> "Kms":
         """Return the same account's keys in another of its Regions."""

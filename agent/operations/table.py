@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from agent.operations import (
+    access_keys,
     aliases,
     creation,
     cryptographic,
     grants,
     keys,
+    keystores,
     macs,
     material,
     policies,
@@ -23,6 +25,7 @@ from agent.operations.handler import Handler
 HANDLERS: Final[Mapping[str, Handler]] = {
     handler.operation.name: handler
     for family in (
+        access_keys,
         creation,
         keys,
         aliases,
@@ -35,6 +38,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
         macs,
         tags,
         replicas,
+        keystores,
         usage,
     )
     for handler in family.HANDLERS

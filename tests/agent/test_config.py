@@ -13,6 +13,7 @@ from agent.config import MAX_CONFIG_BYTES, Config, ConfigError, Limits, load, pa
 from agent.places import standard_places, system_places
 from agent.settings.listen import Listen, Tls
 from agent.settings.principals import Match, PrincipalRule
+from agent.settings.quotas import Quotas, RequestRate
 
 SOURCE = Path("/etc/kms-agent/config.yaml")
 ME = os.geteuid()
@@ -38,6 +39,7 @@ def test_an_empty_file_means_the_defaults() -> None:
         listen=(),
         principals=(),
         limits=Limits(),
+        quotas=Quotas(),
     )
 
 
@@ -72,6 +74,14 @@ def test_every_setting_is_read() -> None:
           idle_seconds: 30
           request_seconds: 2.5
           stop_seconds: 1
+        quotas:
+          per: principal
+          requests:
+            CreateKey: {per_second: 5}
+            cryptographic_symmetric: {per_second: 5500, burst: 11000}
+          keys: 10
+          aliases_per_key: 2
+          grants_per_key: 3
         """
     )
     assert config == Config(
@@ -111,6 +121,16 @@ def test_every_setting_is_read() -> None:
             request_seconds=2.5,
             stop_seconds=1,
         ),
+        quotas=Quotas(
+            per="principal",
+            requests={
+                "CreateKey": RequestRate(per_second=5),
+                "cryptographic_symmetric": RequestRate(per_second=5500, burst=11000),
+            },
+            keys=10,
+            aliases_per_key=2,
+            grants_per_key=3,
+        ),
     )
 
 
@@ -133,6 +153,15 @@ def test_the_audit_log_follows_the_state_directory() -> None:
         ("region: Frankfurt", "region must be lower-case"),
         ("socket_mode: 0660", "at `$.socket_mode`; put the value in quotes"),
         ("socket_mode: '0999'", "socket_mode must be three octal digits"),
+        (
+            "quotas: {requests: {Decrypts: {per_second: 1}}}",
+            "quotas.requests.Decrypts: there is no such group",
+        ),
+        ("quotas: {requests: {Encrypt: {per_second: 1}}}", "cryptographic_symmetric"),
+        ("quotas: {requests: {CreateKey: {per_second: 0}}}", "per_second must be a positive number"),
+        ("quotas: {requests: {CreateKey: {per_second: 1, burst: 0.5}}}", "burst must be at least 1"),
+        ("quotas: {keys: 0}", "quotas.keys must be at least 1"),
+        ("quotas: {per: user}", "Invalid enum value 'user'"),
         ("limits: {connections: 0}", "limits.connections must be a positive number"),
         ("limits: {idle_seconds: .nan}", "limits.idle_seconds must be a positive number"),
         ("limits: {idle_seconds: .inf}", "limits.idle_seconds must be a positive number"),
