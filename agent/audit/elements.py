@@ -6,6 +6,7 @@ material, import and grant tokens, passwords and credentials of key stores, acce
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -64,13 +65,18 @@ def request_parameters(request: object) -> dict[str, object] | None:
     Blobs are left out whatever their name.
     """
     shown = {}
-    for name in getattr(request, "__struct_fields__", ()):
-        recorded = _ALL_RECORDED.get(name)
-        if recorded is not None:
-            value = getattr(request, name)
-            if value is not None and not isinstance(value, bytes | bytearray | memoryview):
-                shown[recorded] = _plain(value)
+    for name, recorded in _recorded_members(type(request)):  # type: ignore[arg-type] # classes can be hashed
+        value = getattr(request, name)
+        if value is not None and not isinstance(value, bytes | bytearray | memoryview):
+            shown[recorded] = value if isinstance(value, str | int | dict) else _plain(value)
     return shown or None
+
+
+@cache
+def _recorded_members(shape: type) -> tuple[tuple[str, str], ...]:
+    """Return which members of a shape are recorded, and as what; there are as many shapes as operations."""
+    names = getattr(shape, "__struct_fields__", ())
+    return tuple((name, _ALL_RECORDED[name]) for name in names if name in _ALL_RECORDED)
 
 
 def response_elements(event_name: str, response: object, key_arn: str | None) -> dict[str, object] | None:

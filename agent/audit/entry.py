@@ -6,12 +6,12 @@ contents").
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from agent.api import arn as arns
 from agent.api.operations import ADMINISTRATION
 from agent.audit.elements import materials, request_parameters, response_elements
+from agent.audit.layout import timestamp
 from agent.keys.principal import Principal, PrincipalKind
 
 EVENT_VERSION: Final = "1.11"
@@ -115,7 +115,7 @@ class AuditEntry:
         record: dict[str, object] = {
             "eventVersion": EVENT_VERSION,
             "userIdentity": _user_identity(self.principal, self.account_id),
-            "eventTime": datetime.fromtimestamp(self.event_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "eventTime": timestamp(self.event_time),
             "eventSource": _OWN_SOURCE if self.event_name in ADMINISTRATION else _SOURCE,
             "eventName": self.event_name,
             "awsRegion": self.region,

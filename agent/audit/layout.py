@@ -9,6 +9,7 @@ did.
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,13 @@ def log_paths(log_path: Path) -> list[Path]:
 
 def timestamp(seconds: float) -> str:
     """Return a time as records and digests write it: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp(int(seconds))
+
+
+@lru_cache(maxsize=8)
+def _timestamp(seconds: int) -> str:
+    # All records of one second share it; writing it anew takes longer than encoding the record.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _numbered(directory: Path, name: str, suffix: str) -> list[Path]:
