@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _HANDSHAKE_RECORD: Final = b"\x16"
+_ADVICE: Final = b"This port speaks TLS: use https://\n"
 _NOT_TLS: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
-    b"content-length: 36\r\n\r\nThis port speaks TLS: use https://.\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_ADVICE), _ADVICE)
 )
 _MAX_NAME: Final = 2048
 
