@@ -7,8 +7,20 @@ API. Material is raw bytes for symmetric and HMAC keys, PKCS#8 in DER for key pa
 from dataclasses import dataclass
 from typing import Any
 
-from agent.api.enums import AlgorithmSpec, ExpirationModel, KeySpec, KeyUsage, Origin, WrappingKeySpec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from agent.api.enums import (
+    AlgorithmSpec,
+    ExpirationModel,
+    IncludeKeyMaterial,
+    KeySpec,
+    KeyState,
+    KeyUsage,
+    Origin,
+    WrappingKeySpec,
+)
 from agent.api.shapes.keys import KeyMetadata
+from agent.api.shapes.rotation import RotationsListEntry
 from agent.crypto import keywrap
 from agent.keys.principal import Principal
 from services import Service
@@ -79,3 +91,39 @@ async def import_key(
     described = await service.call("DescribeKey", caller, key_id=made.key_id)
     metadata: KeyMetadata = described.key_metadata
     return metadata
+
+
+async def bring(service: Service, got: Parameters, material: bytes, **members: Any) -> str | None:  # noqa: ANN401 -- members
+    """Import material that stays unless members say otherwise; return its id."""
+    if "valid_to" not in members:
+        members.setdefault("expiration_model", FOREVER)
+    response = await service.call("ImportKeyMaterial", **got.members(material), **members)
+    assert response.key_id == service.key(got.key_id).arn
+    identifier: str | None = response.key_material_id
+    return identifier
+
+
+async def materials(service: Service, key_id: str) -> dict[str, RotationsListEntry]:
+    """Return all there is to know about a key's materials, by id."""
+    listed = await service.call(
+        "ListKeyRotations", key_id=key_id, include_key_material=IncludeKeyMaterial.ALL_KEY_MATERIAL
+    )
+    return {entry.key_material_id: entry for entry in listed.rotations}
+
+
+async def state(service: Service, key_id: str) -> KeyState:
+    """Return the state that DescribeKey tells."""
+    described: KeyMetadata = (await service.call("DescribeKey", key_id=key_id)).key_metadata
+    assert described.key_state is not None
+    return described.key_state
+
+
+def pkcs8(key: Any) -> bytes:  # noqa: ANN401 -- any private key
+    """Return a private key as its owner brings it."""
+    encoded: bytes = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return encoded
+
+
+def on_disk(service: Service, content: bytes) -> bool:
+    """Return whether any file of the service has this content."""
+    return any(content in path.read_bytes() for path in service.directory.rglob("*") if path.is_file())

@@ -118,11 +118,12 @@ def require_state(key: Key, operation_name: str) -> None:
     if verdict is Verdict.OK:
         return
     if verdict is Verdict.UNSUPPORTED:
-        raise UnsupportedOperationException(_wrong_origin(key))
+        waits = key.origin is Origin.EXTERNAL and key.key_state is KeyState.PENDING_IMPORT
+        raise UnsupportedOperationException(_condition(key) if waits else _wrong_origin(key))
     if operation_name == "CancelKeyDeletion":
         raise KMSInvalidStateException(f"{key.arn} is not pending deletion.")
     refusal = DisabledException if verdict is Verdict.DISABLED else KMSInvalidStateException
-    raise refusal(f"{key.arn} {_CONDITIONS[key.key_state]}.")
+    raise refusal(_condition(key))
 
 
 def settled(key: Key, now: float) -> Key:
@@ -139,6 +140,10 @@ def settled(key: Key, now: float) -> Key:
     elif state in _PASSING:
         state = KeyState.ENABLED
     return replace(key, key_state=state, transition_date=None)
+
+
+def _condition(key: Key) -> str:
+    return f"{key.arn} {_CONDITIONS[key.key_state]}."
 
 
 def _wrong_origin(key: Key) -> str:

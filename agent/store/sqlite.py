@@ -1,7 +1,7 @@
 """Owns the key store on SQLite: one file, one process, every commit durable, every read from memory.
 
-Deleted records are overwritten (secure_delete) and the write-ahead log is emptied after a key is deleted, as
-far as a journaling disk lets anything be overwritten.
+Deleted records are overwritten (secure_delete) and the write-ahead log is emptied after key material is
+deleted, as far as a journaling disk lets anything be overwritten.
 """
 
 import contextlib
@@ -182,7 +182,7 @@ class SqliteStore:
                 self._roll_back()
                 raise
             self._snapshot = snapshot
-            if transaction.deleted_key:
+            if transaction.deleted_material:
                 self._empty_log()
 
     def _roll_back(self) -> None:
@@ -199,21 +199,23 @@ class SqliteStore:
 class _Transaction:
     """Writes each change to the database and to the draft of the next snapshot."""
 
-    __slots__ = ("_connection", "deleted_key", "draft")
+    __slots__ = ("_connection", "deleted_material", "draft")
 
     def __init__(self, connection: Connection, draft: Draft) -> None:
         self._connection = connection
         self.draft = draft
-        self.deleted_key = False
+        self.deleted_material = False
 
     def put(self, record: Record) -> None:
         kind = type(record)
         self._connection.execute(_PUTS[kind], to_row(record))
         self.draft.put(kind, (record,))
+        if isinstance(record, KeyMaterial) and not record.wrapped:
+            self.deleted_material = True
 
     def delete(self, record: Record) -> None:
         kind = type(record)
         names = {column.name: getattr(record, column.name) for column in TABLES[kind].primary_key}
         self._connection.execute(_DELETES[kind], names)
         self.draft.delete(record)
-        self.deleted_key = self.deleted_key or kind is Key
+        self.deleted_material = self.deleted_material or kind in {Key, KeyMaterial}
