@@ -1,5 +1,6 @@
 """Real agents that serve TCP ports, and boto3 as their client. Knows the command line and AWS's own SDK."""
 
+import http.client
 import json
 import os
 import shutil
@@ -16,6 +17,20 @@ import botocore.config
 from botocore.exceptions import ClientError
 
 from agents import RunningAgent
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """The standard library's HTTP client over a Unix socket: a client that is not ours."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
 
 NO_RETRIES = botocore.config.Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=60)
 OUTSIDE = {name for name in os.environ if name.startswith("AWS_")}
