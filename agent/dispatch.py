@@ -5,7 +5,7 @@ An answer exists only once its audit entry is durable, refusals included. Knows 
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import trio
@@ -15,17 +15,22 @@ from agent.api.errors import KMSInternalException, ServiceError, UnknownOperatio
 from agent.api.shapes.base import Shape
 from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
+from agent.authz import explain
 from agent.authz.authorize import authorize, require_managed
 from agent.keys.principal import Principal
-from agent.operations import managed
+from agent.operations import managed, table
+from agent.operations.handler import Handler
 from agent.operations.kms import Kms
-from agent.operations.table import HANDLERS
 from agent.operations.targets import Target
 from agent.operations.throttling import require_rate
 from agent.seal.errors import UnwrapError
 from agent.store.errors import StoreError
 
 _LOG: Final = logging.getLogger(__name__)
+_HANDLERS: Final[Mapping[str, Handler]] = {
+    **table.HANDLERS,
+    **{handler.operation.name: handler for handler in explain.HANDLERS},
+}
 _KEY_MEMBERS: Final = ("key_id", "destination_key_id", "target_key_id")
 
 
@@ -38,6 +43,7 @@ async def handle(
     request_id: str,
     source: str,
     region: str | None = None,
+    user_agent: str | None = None,
 ) -> bytes:
     """Carry out one request and return the body of its answer.
 
@@ -51,16 +57,18 @@ async def handle(
         source: where the request came from, for the record.
         region: the Region that is meant, one of those served; None to take that of the key ARN in the
             request, or the default.
+        user_agent: the program that asks, as it says itself, for the record.
 
     Raises:
         ServiceError: the answer is this error; any other exception has become KMSInternalException.
     """
-    handler = HANDLERS.get(name)
+    handler = _HANDLERS.get(name)
     if handler is None:
         raise UnknownOperationException(f"This version has no operation {name[:64]!r}.")
     try:
         async with audit.entry(principal, name, request_id, source) as entry:
             entry.region = region or kms.region
+            entry.user_agent = user_agent
             request = codec.decode_request(handler.operation, body)
             kms = kms.in_region(region or _region_of(kms, request))
             entry.region = kms.region

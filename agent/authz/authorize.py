@@ -112,7 +112,7 @@ def require_managed(kms: Kms, principal: Principal, target: Target, alias: str, 
     if principal.account_id != kms.account_id:
         _found(kms, principal, target)
     facts = Facts(kms, principal, target.action, request, request_alias=alias)
-    decision = decide(facts, key_policy=managed.policy(kms))
+    decision = decide(facts, key_policy=managed.policy(kms, alias))
     if not decision.allowed:
         asked, _ = collect(facts, resource=kms.alias_arn(alias))
         raise AccessDeniedException(reasons.denial(asked, decision))

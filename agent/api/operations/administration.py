@@ -13,6 +13,17 @@ from agent.api.operations.access_keys import (
     LIST_ACCESS_KEYS,
     UPDATE_ACCESS_KEY,
 )
+from agent.api.operations.identity import (
+    DELETE_IDENTITY_POLICY,
+    DELETE_PERMISSIONS_BOUNDARY,
+    EXPLAIN_ACCESS,
+    GET_IDENTITY_POLICY,
+    LIST_IDENTITY_POLICIES,
+    PUT_IDENTITY_POLICY,
+    PUT_PERMISSIONS_BOUNDARY,
+    TAG_PRINCIPAL,
+    UNTAG_PRINCIPAL,
+)
 from agent.api.operations.operation import Operation
 
 _ALL: Final[tuple[Operation[Any, Any], ...]] = (
@@ -21,6 +32,15 @@ _ALL: Final[tuple[Operation[Any, Any], ...]] = (
     UPDATE_ACCESS_KEY,
     DELETE_ACCESS_KEY,
     CREATE_SESSION,
+    PUT_IDENTITY_POLICY,
+    GET_IDENTITY_POLICY,
+    DELETE_IDENTITY_POLICY,
+    LIST_IDENTITY_POLICIES,
+    PUT_PERMISSIONS_BOUNDARY,
+    DELETE_PERMISSIONS_BOUNDARY,
+    TAG_PRINCIPAL,
+    UNTAG_PRINCIPAL,
+    EXPLAIN_ACCESS,
 )
 
 ADMINISTRATION: Final[Mapping[str, Operation[Any, Any]]] = {operation.name: operation for operation in _ALL}
