@@ -1,4 +1,4 @@
-"""Signs and verifies outside of the agent: with the openssl command, and Ed25519ph as RFC 8032 writes it."""
+"""Signs and verifies outside of the agent: the openssl command, Ed25519ph and ML-DSA's mu by the book."""
 
 import hashlib
 import subprocess
@@ -57,6 +57,12 @@ def verifies(
 def _digest(algorithm: SigningAlgorithmSpec) -> tuple[str, ...]:
     digest = f"-sha{algorithm.rpartition('_')[2]}"
     return (digest, *PSS) if algorithm.startswith("RSASSA_PSS") else (digest,)
+
+
+def external_mu(public_key: bytes, message: bytes, context: bytes = b"") -> bytes:
+    """Return mu as FIPS 204, algorithm 7, line 6 with algorithm 2 says."""
+    tr = hashlib.shake_256(public_key).digest(64)
+    return hashlib.shake_256(tr + b"\0" + bytes([len(context)]) + context + message).digest(64)
 
 
 # Ed25519ph, which openssl 3.0 lacks: the group of RFC 8032, section 5.1, in affine coordinates.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import outsiders
 from agent.api.enums import KeySpec, KeyState, KeyUsage, MessageType, SigningAlgorithmSpec
 from agent.api.errors import (
     AccessDeniedException,
@@ -137,8 +138,7 @@ async def test_ml_dsa_is_hedged_and_takes_mu(service: Service, spec: KeySpec) ->
     key = (await service.create_key(key_spec=spec, key_usage=SIGN)).key_id
     public_key = load_public((await service.call("GetPublicKey", key_id=key)).public_key)
     assert isinstance(public_key, MLDSAPublicKey)
-    tr = hashlib.shake_256(public_key.public_bytes_raw()).digest(64)
-    mu = hashlib.shake_256(tr + b"\0\0" + b"m").digest(64)
+    mu = outsiders.external_mu(public_key.public_bytes_raw(), b"m")
     named: dict[str, Any] = {"key_id": key, "signing_algorithm": "ML_DSA_SHAKE_256"}
     raw, external = {"message": b"m"}, {"message": mu, "message_type": "EXTERNAL_MU"}
     signatures = [(await service.call("Sign", **named, **raw)).signature for _ in range(2)]
