@@ -25,7 +25,7 @@ from agent.keys.key import Alias
 from agent.keys.states import require_state
 from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
-from agent.operations.managed import MANAGED_ALIASES
+from agent.operations.managed import MANAGED_KEYS
 from agent.operations.pages import page
 from agent.operations.targets import (
     ALIAS_PREFIX,
@@ -182,7 +182,7 @@ def _predefined(kms: Kms) -> list[AliasListEntry]:
     """Return the service's own aliases whose keys have not been made yet."""
     return [
         AliasListEntry(alias_name=name, alias_arn=kms.alias_arn(name))
-        for name in MANAGED_ALIASES
+        for name in MANAGED_KEYS
         if kms.store.alias(kms.region, name) is None
     ]
 

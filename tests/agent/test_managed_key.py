@@ -1,6 +1,7 @@
-"""The AWS managed key behind alias/aws/kmsfs, through the pipeline."""
+"""AWS managed keys, that of kmsfs and those of AWS's own services, through the pipeline."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import trio
 
 from agent.api.enums import KeyManager
 from agent.api.errors import AccessDeniedException, NotAuthorizedException, NotFoundException
+from agent.api.shapes.aliases import AliasListEntry
+from agent.api.shapes.keys import Tag
+from agent.operations.managed import MANAGED_KEYS
 from agent.operations.policies import default_policy
 from services import ACCOUNT, START, Service
 
@@ -24,22 +28,30 @@ FIRST_USES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+async def listed(service: Service) -> AliasListEntry:
+    """Return the alias as ListAliases shows it; the services' aliases are all there from the start."""
+    entries = {entry.alias_name: entry for entry in (await service.call("ListAliases")).aliases}
+    assert entries.keys() == MANAGED_KEYS.keys()
+    found: AliasListEntry = entries[ALIAS]
+    return found
+
+
 @pytest.mark.parametrize(("operation", "members"), FIRST_USES)
 async def test_it_is_made_when_it_is_first_asked_for(
     service: Service, operation: str, members: dict[str, Any]
 ) -> None:
     """Before, the alias is listed without a target; the making is the service's own event."""
-    (entry,) = (await service.call("ListAliases")).aliases
+    entry = await listed(service)
     assert (entry.alias_name, entry.alias_arn) == (ALIAS, ALIAS_ARN)
     assert (entry.target_key_id, entry.creation_date, entry.last_updated_date) == (None, None, None)
     await service.call(operation, **members)
     (key,) = service.kms.store.keys("local")
-    (entry,) = (await service.call("ListAliases")).aliases
+    entry = await listed(service)
     assert (entry.target_key_id, entry.creation_date) == (key.key_id, START)
     metadata = (await service.call("DescribeKey", key_id=ALIAS)).key_metadata
     assert (metadata.key_id, metadata.key_manager) == (key.key_id, KeyManager.AWS)
-    listed, made, used = service.records()[:3]
-    assert (listed["eventName"], made["eventName"], used["eventName"]) == (
+    before, made, used = service.records()[:3]
+    assert (before["eventName"], made["eventName"], used["eventName"]) == (
         "ListAliases",
         "CreateKey",
         operation,
@@ -77,6 +89,11 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("EnableKeyRotation", {}),
     ("DisableKeyRotation", {}),
     ("RotateKeyOnDemand", {}),
+    ("TagResource", {"tags": (Tag(tag_key="a", tag_value="b"),)}),
+    ("UntagResource", {"tag_keys": ("a",)}),
+    ("UpdatePrimaryRegion", {"primary_region": "us-east-1"}),
+    ("ReplicateKey", {"replica_region": "us-east-1"}),
+    ("CreateGrant", {"grantee_principal": f"arn:aws:iam::{ACCOUNT}:user/bob", "operations": ("Decrypt",)}),
 ]
 
 
@@ -134,9 +151,61 @@ async def test_who_may_not_use_it_does_not_get_it_made(service: Service) -> None
 
 
 async def test_its_policy_tells_what_the_account_may_do(service: Service) -> None:
-    """The policy that GetKeyPolicy shows allows exactly what is allowed."""
+    """The policy that GetKeyPolicy shows is the one that counts: use and reading, nothing else."""
     metadata = (await service.call("DescribeKey", key_id=ALIAS)).key_metadata
     policy = json.loads((await service.call("GetKeyPolicy", key_id=metadata.key_id)).policy)
-    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
-    assert {"kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey", "kms:GetKeyPolicy"} <= allowed
-    assert not {f"kms:{operation}" for operation, _ in CHANGES} & allowed
+    use, read = (statement["Action"] for statement in policy["Statement"])
+    assert use == ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+    assert read == ["kms:Describe*", "kms:Get*", "kms:List*", "kms:RevokeGrant"]
+
+
+SERVICES: list[tuple[str, str, str]] = [
+    ("alias/aws/ebs", "ec2", "EBS volumes"),
+    ("alias/aws/rds", "rds", "RDS database volumes"),
+    ("alias/aws/s3", "s3", "S3 objects"),
+    ("alias/aws/secretsmanager", "secretsmanager", "Secrets Manager data"),
+    ("alias/aws/ssm", "ssm", "SSM parameters"),
+]
+
+
+@pytest.mark.parametrize(("alias", "name", "protected"), SERVICES)
+async def test_a_service_s_key_is_used_through_the_service(
+    service: Service, alias: str, name: str, protected: str
+) -> None:
+    """Whoever the service asks for may use it, and nobody directly; the account may look at it."""
+    alice, root = service.callers.alice, service.callers.root
+    through = replace(alice, via_service=f"{name}.local.amazonaws.com")
+    for caller in (alice, root, replace(alice, via_service="other.local.amazonaws.com")):
+        with pytest.raises(AccessDeniedException):
+            await service.call("GenerateDataKey", caller, key_id=alias, key_spec="AES_256")
+    assert service.kms.store.keys("local") == ()
+    made = await service.call("GenerateDataKey", through, key_id=alias, key_spec="AES_256")
+    opened = await service.call("Decrypt", through, ciphertext_blob=made.ciphertext_blob)
+    assert opened.plaintext == made.plaintext
+    for caller in (alice, root):
+        with pytest.raises(AccessDeniedException):
+            await service.call("Decrypt", caller, ciphertext_blob=made.ciphertext_blob)
+    metadata = (await service.call("DescribeKey", key_id=alias)).key_metadata
+    assert metadata.arn == made.key_id
+    assert metadata.description == f"Default key that protects my {protected} when no other key is defined"
+    assert (metadata.key_manager, metadata.multi_region) == (KeyManager.AWS, False)
+    status = await service.call("GetKeyRotationStatus", key_id=metadata.key_id)
+    assert status.rotation_period_in_days == 365
+    policy = json.loads((await service.call("GetKeyPolicy", key_id=metadata.key_id)).policy)
+    assert policy["Statement"][0]["Condition"] == {
+        "StringEquals": {
+            "kms:CallerAccount": ACCOUNT,
+            "kms:ViaService": f"{name}.local.amazonaws.com",
+        }
+    }
+
+
+async def test_each_region_has_managed_keys_of_its_own(service: Service) -> None:
+    """The same alias stands for another key elsewhere, used through the service of that Region."""
+    east = Service(service.kms.in_region("us-east-1"), service.audit, service.clock, service.directory)
+    here, there = [(await each.call("DescribeKey", key_id=ALIAS)).key_metadata for each in (service, east)]
+    assert here.key_id != there.key_id
+    through = replace(service.callers.alice, via_service="s3.us-east-1.amazonaws.com")
+    await east.call("Encrypt", through, key_id="alias/aws/s3", plaintext=b"t")
+    with pytest.raises(AccessDeniedException):
+        await service.call("Encrypt", through, key_id="alias/aws/s3", plaintext=b"t")
