@@ -23,6 +23,7 @@ _TAGS: Final = "aws:principaltag/"
 _RESOURCE_TAGS: Final = "aws:resourcetag/"
 _REQUEST_TAGS: Final = "aws:requesttag/"
 _ENCRYPTION_CONTEXT: Final = "kms:encryptioncontext:"
+_ATTESTATION: Final = "kms:recipientattestation:"
 
 
 class RequestContext(NamedTuple):
@@ -159,6 +160,17 @@ def _is_for_service(facts: Facts) -> Values | None:
     return _text(facts.principal.via_service is not None)
 
 
+def _measurement(index: int) -> Source:
+    """Return the source that is a register of the enclave that the answer goes to."""
+
+    def source(facts: Facts) -> Values | None:
+        attestation = facts.principal.attestation
+        pcr = None if attestation is None else attestation.pcrs.get(index)
+        return None if pcr is None else (pcr.hex(),)
+
+    return source
+
+
 def _tag_keys(facts: Facts) -> Values | None:
     names = getattr(facts.request, "tag_keys", None) or (name for name, _ in _request_tags(facts))
     return tuple(names) or None
@@ -166,6 +178,15 @@ def _tag_keys(facts: Facts) -> Values | None:
 
 def _request_tags(facts: Facts) -> Iterable[tuple[str, str]]:
     return ((tag.tag_key, tag.tag_value) for tag in getattr(facts.request, "tags", None) or ())
+
+
+def _attested(facts: Facts) -> Iterable[tuple[str, str]]:
+    """Return what a verified attestation document measures, in hexadecimal."""
+    attestation = facts.principal.attestation
+    if attestation is None:
+        return ()
+    registers = [(f"PCR{number}", value.hex()) for number, value in attestation.pcrs.items()]
+    return [("ImageSha384", value) for name, value in registers if name == "PCR0"] + registers
 
 
 def _user_name(facts: Facts) -> Values | None:
@@ -234,6 +255,8 @@ _SOURCES: Final[Mapping[str, Source]] = {
         "kms:ReEncryptOnSameKey": lambda facts: (
             _text(facts.both_keys_alike) if facts.action.startswith("kms:ReEncrypt") else None
         ),
+        "kms:RecipientAttestation:ImageSha384": _measurement(0),
+        **{f"kms:RecipientAttestation:PCR{index}": _measurement(index) for index in range(32)},
         "kms:ReplicaRegion": _parameter("replica_region"),
         "kms:RequestAlias": lambda facts: _text(facts.request_alias),
         "kms:ResourceAliases": _resource_aliases,
@@ -254,4 +277,5 @@ _FAMILIES: Final[Mapping[str, Callable[[Facts], Iterable[tuple[str, str]]]]] = {
     _RESOURCE_TAGS: lambda facts: () if facts.key is None else facts.key.tags,
     _REQUEST_TAGS: _request_tags,
     _ENCRYPTION_CONTEXT: lambda facts: (encryption_context(facts) or {}).items(),
+    _ATTESTATION: _attested,
 }
