@@ -99,15 +99,15 @@ class GrantIndex:
 
         RetireGrant is not found here: who may retire a grant is a matter of that grant alone.
         """
+        best: Match | None = None
         for name, reach in _names_of(caller):
-            found = [
-                grant
-                for source_arn in {None, use.source_arn}
-                for grant in self._permitting((name, source_arn), use)
-            ]
-            if found:
-                return Match(min(found, key=lambda grant: grant.grant_id), reach)
-        return None
+            if best is not None and reach < best.reach:
+                break
+            for source_arn in {None, use.source_arn}:
+                for grant in self._permitting((name, source_arn), use):
+                    if best is None or grant.grant_id < best.grant.grant_id:
+                        best = Match(grant, reach)
+        return best
 
     def _permitting(self, holder: _Holder, use: Use) -> Iterator[Grant]:
         """Yield the first grant in each place where one can be that permits a request."""
