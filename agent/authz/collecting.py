@@ -84,7 +84,5 @@ def _identity(kms: Kms, principal: Principal) -> list[Document]:
 def _grants(facts: Facts) -> tuple[MatchedGrant, ...]:
     if facts.key is None:
         return ()
-    match = grant_for(
-        facts.kms, facts.principal, facts.key, facts.action, facts.request, facts.principal.source_arn
-    )
+    match = grant_for(facts.kms, facts.principal, facts.key, facts.action, facts.request)
     return () if match is None else (MatchedGrant(match.grant.grant_id, match.reach),)

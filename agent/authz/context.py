@@ -23,7 +23,6 @@ _TAGS: Final = "aws:principaltag/"
 _RESOURCE_TAGS: Final = "aws:resourcetag/"
 _REQUEST_TAGS: Final = "aws:requesttag/"
 _ENCRYPTION_CONTEXT: Final = "kms:encryptioncontext:"
-_ATTESTATION: Final = "kms:recipientattestation:"
 
 
 class RequestContext(NamedTuple):
@@ -180,15 +179,6 @@ def _request_tags(facts: Facts) -> Iterable[tuple[str, str]]:
     return ((tag.tag_key, tag.tag_value) for tag in getattr(facts.request, "tags", None) or ())
 
 
-def _attested(facts: Facts) -> Iterable[tuple[str, str]]:
-    """Return what a verified attestation document measures, in hexadecimal."""
-    attestation = facts.principal.attestation
-    if attestation is None:
-        return ()
-    registers = [(f"PCR{number}", value.hex()) for number, value in attestation.pcrs.items()]
-    return [("ImageSha384", value) for name, value in registers if name == "PCR0"] + registers
-
-
 def _user_name(facts: Facts) -> Values | None:
     principal = facts.principal
     return (principal.arn.rpartition("/")[2],) if principal.kind == "User" else None
@@ -277,5 +267,4 @@ _FAMILIES: Final[Mapping[str, Callable[[Facts], Iterable[tuple[str, str]]]]] = {
     _RESOURCE_TAGS: lambda facts: () if facts.key is None else facts.key.tags,
     _REQUEST_TAGS: _request_tags,
     _ENCRYPTION_CONTEXT: lambda facts: (encryption_context(facts) or {}).items(),
-    _ATTESTATION: _attested,
 }
