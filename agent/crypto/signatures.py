@@ -5,10 +5,11 @@ from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
-from agent.api.enums import MessageType, SigningAlgorithmSpec
+from agent.api.enums import KeySpec, MessageType, SigningAlgorithmSpec
 from agent.api.errors import ValidationException
 from agent.crypto import ecc, ed25519, mldsa, rsa
 from agent.crypto.keypairs import PrivateKey, PublicKey
+from agent.crypto.specs import SIGNING_ALGORITHMS
 
 
 class Scheme(Protocol):
@@ -44,19 +45,26 @@ SCHEMES: Final[Mapping[SigningAlgorithmSpec, Scheme]] = {
 """Every scheme that goes with a spec which this agent has; SM2DSA goes with none."""
 
 
-def require_input(algorithm: SigningAlgorithmSpec, message_type: MessageType, message: bytes) -> None:
-    """Refuse what a scheme cannot sign.
+_SIZED: Final[Mapping[MessageType, str]] = {
+    MessageType.DIGEST: "Digest",
+    MessageType.EXTERNAL_MU: "External Mu",
+}
+
+
+def require_input(
+    spec: KeySpec, algorithm: SigningAlgorithmSpec, message_type: MessageType, message: bytes
+) -> None:
+    """Refuse what an algorithm of a key cannot sign, in AWS's words.
 
     Raises:
         ValidationException: not this type of message, or not of this length.
     """
     inputs = SCHEMES[algorithm].inputs
     if message_type not in inputs:
-        raise ValidationException(
-            f"MessageType {message_type} is not valid for SigningAlgorithm {algorithm}. "
-            f"Valid message types are: {', '.join(inputs)}."
-        )
+        others = (SCHEMES[other] for other in SIGNING_ALGORITHMS[spec])
+        taken = any(message_type in other.inputs for other in others)
+        what = f"algorithm {algorithm}" if taken else f"key spec {spec}"
+        raise ValidationException(f"Message type {message_type} is incompatible with {what}.")
     size = inputs[message_type]
     if size is not None and len(message) != size:
-        what = "Digest" if message_type is MessageType.DIGEST else "External mu"
-        raise ValidationException(f"{what} is invalid length for algorithm {algorithm}.")
+        raise ValidationException(f"{_SIZED[message_type]} is invalid length for algorithm {algorithm}.")

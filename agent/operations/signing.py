@@ -76,7 +76,7 @@ def get_public_key(
 def _require_usable(key: Key, operation_name: str, request: SignRequest | VerifyRequest) -> MessageType:
     algorithm, message_type = request.signing_algorithm, request.message_type or MessageType.RAW
     require_usable(key, operation_name, KeyUsage.SIGN_VERIFY, algorithm)
-    require_input(algorithm, message_type, request.message)
+    require_input(key.key_spec, algorithm, message_type, request.message)
     return message_type
 
 
