@@ -41,6 +41,7 @@ _REGION_HEADER = b"x-kms-region"
 _SOURCE_ARN_HEADER = b"x-amz-source-arn"
 _SOURCE_ARN = re.compile(r"(?=.{20,512}\Z)arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:[!-~]+")
 _MAX_RECORDED_NAME = 64
+_MAX_USER_AGENT = 1024  # as CloudTrail cuts it
 _NOT_FOUND = Reply(404, ((b"content-type", b"text/plain; charset=utf-8"),), b"POST operations to /\n")
 
 
@@ -90,6 +91,7 @@ class Endpoint:
                 request_id,
                 source,
                 region or self._named_region(request),
+                _user_agent(request),
             )
         except ServiceError as error:
             return refusal(error, request_id)
@@ -149,6 +151,11 @@ def _on_behalf(principal: Principal, request: Request) -> Principal:
     if _SOURCE_ARN.fullmatch(source_arn) is None:
         raise ValidationException(f"{_SOURCE_ARN_HEADER.decode()} is not the ARN of a resource.")
     return replace(principal, source_arn=source_arn)
+
+
+def _user_agent(request: Request) -> str | None:
+    header = request.header(b"user-agent")
+    return None if header is None else header[:_MAX_USER_AGENT].decode("latin-1")
 
 
 def _operation_name(request: Request) -> str:

@@ -30,6 +30,7 @@ from agent.api.shapes.keys import (
     EnableKeyRequest,
 )
 from agent.api.shapes.rotation import ListKeyRotationsRequest, RotateKeyOnDemandRequest
+from agent.audit.reading import lines
 from agent.client import AgentUnavailableError
 from rotations import wait_until_rotated
 
@@ -149,7 +150,7 @@ def test_what_was_answered_survives_kill_9(running_agent: RunningAgent, answers:
     with running_agent.client() as client:
         for answered in told:
             check(client, answered)
-    recorded = {json.loads(line)["requestID"] for line in running_agent.audit_path.read_bytes().splitlines()}
+    recorded = {json.loads(line)["requestID"] for line in lines(running_agent.audit_path)}
     assert recorded >= {request_id for answered in told for request_id in answered.request_ids}
     verified = running_agent.command("audit", "verify")
     assert verified.returncode == 0, verified.stderr

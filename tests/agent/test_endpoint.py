@@ -17,6 +17,7 @@ from agent.api.errors import KMSInternalException
 from agent.api.operations import CREATE_KEY, GENERATE_RANDOM
 from agent.api.shapes.cryptographic import GenerateRandomRequest
 from agent.api.shapes.keys import CreateKeyRequest
+from agent.audit.reading import lines
 from agent.client import AgentUnavailableError
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ def ask(
 
 def records(agent: RunningAgent) -> list[dict[str, Any]]:
     """Return the audit records."""
-    return [json.loads(line) for line in agent.audit_path.read_bytes().splitlines()]
+    return [json.loads(line) for line in lines(agent.audit_path)]
 
 
 def test_an_answer_is_aws_json_with_the_request_id_of_its_record(running_agent: RunningAgent) -> None:
     """Answers, good and bad, have AWS's content type and a request id that the audit log knows."""
     for body, status in ((b'{"NumberOfBytes":8}', 200), (b"{}", 400), (b"[", 400)):
-        found, headers, answer = ask(running_agent, "POST", "/", AWS, body)
+        found, headers, answer = ask(running_agent, "POST", "/", AWS | {"User-Agent": "x" * 2000}, body)
         assert found == status
         assert headers["Content-Type"] == "application/x-amz-json-1.1"
         assert isinstance(json.loads(answer), dict)
@@ -70,6 +71,7 @@ def test_an_answer_is_aws_json_with_the_request_id_of_its_record(running_agent: 
         assert headers["x-amzn-RequestId"] == record["requestID"]
         assert ("errorCode" in record) == (status != 200)
         assert record["sourceIPAddress"] == f"unix:pid={os.getpid()}"
+        assert record["userAgent"] == "x" * 1024
 
 
 @pytest.mark.parametrize(
