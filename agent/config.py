@@ -60,6 +60,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     regions: tuple[str, ...] = ()
     account_id: str = "0" * 12
     key_file: str | None = None
+    attestation_root: str | None = None
     passphrase_file: str | None = None
     listen: tuple[Listen, ...] = ()
     principals: tuple[PrincipalRule, ...] = ()
@@ -73,6 +74,7 @@ class Config:
 
     ``region`` is the one meant where a request names none; ``regions`` are those served beside it.
     ``key_file`` is where the root key lies when that is not in the state directory;
+    ``attestation_root`` is the certificate whose attestation documents are believed;
     ``passphrase_file`` where the passphrase is read from when it is not asked for. ``listen`` are the TCP
     ports served beside the socket; ``principals`` say who callers are.
     """
@@ -85,6 +87,7 @@ class Config:
     regions: tuple[str, ...]
     account_id: str
     key_file: Path | None
+    attestation_root: Path | None
     passphrase_file: Path | None
     listen: tuple[Listen, ...]
     principals: tuple[PrincipalRule, ...]
@@ -168,6 +171,7 @@ def _resolve(file: _File, places: Places) -> Config:
         regions=file.regions,
         account_id=file.account_id,
         key_file=_path("key_file", file.key_file),
+        attestation_root=_path("attestation_root", file.attestation_root),
         passphrase_file=_path("passphrase_file", file.passphrase_file),
         listen=file.listen,
         principals=file.principals,

@@ -21,7 +21,9 @@ import trio
 
 from agent import jobs
 from agent.audit.log import DIGEST_LABEL, AuditLog
+from agent.config import ConfigError
 from agent.crypto import selftest
+from agent.crypto.attestation import MAX_ROOT_BYTES, Root, RootError, load_root
 from agent.doors.local import LocalDoor
 from agent.doors.network import NetworkDoor
 from agent.doors.refusals import RefusalDesk
@@ -40,6 +42,7 @@ from agent.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from pathlib import Path
 
     from agent.config import Config
     from agent.http import OpenSession
@@ -77,6 +80,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
         unseal: Returns the root key, 32 bytes; called once, after the self-tests.
 
     Raises:
+        ConfigError: The attestation root is no certificate.
         SelfTestError: A cryptographic primitive does not give its known answers.
         SealError: The root key cannot be had.
         StoreError: The keys cannot be opened.
@@ -87,6 +91,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
     os.umask(0o077)
     hardening = harden_process()
     selftest.run()
+    attestation_root = _attestation_root(config.attestation_root)
     barrier = Barrier(unseal())
     try:
         with (
@@ -116,6 +121,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 now=time.time,
                 usage=audit.usage,
                 quotas=config.quotas,
+                attestation_root=attestation_root,
             )
             status = Status(
                 state="serving",
@@ -141,6 +147,19 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
         raise _first(group) from group
     finally:
         barrier.forget()
+
+
+def _attestation_root(path: Path | None) -> Root | None:
+    """Read whose attestation documents are believed."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return load_root(file.read(MAX_ROOT_BYTES + 1))
+    except OSError as error:
+        raise ConfigError(f"attestation_root: {path} cannot be read: {error.strerror}") from None
+    except RootError as error:
+        raise ConfigError(f"attestation_root: {path} {error}") from None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

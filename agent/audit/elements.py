@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from agent.crypto.attestation import Attestation
+
 _REQUEST_NAMES: Final = """
 alias_name bypass_policy_lockout_safety_check cloud_hsm_cluster_id constraints custom_key_store_id
 custom_key_store_name custom_key_store_type customer_master_key_spec description
@@ -42,6 +44,7 @@ _ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
 """What is told of an answer, by operation; of others that change something, only the key."""
 
 _MATERIALS: Final = ("key_material_id", "source_key_material_id", "destination_key_material_id")
+_RECORDED_PCRS: Final = (1, 2, 3, 4, 8)
 _DATES: Final = frozenset({"creation_date", "deletion_date", "expiration", "valid_to"})
 
 
@@ -99,6 +102,17 @@ def materials(response: object) -> dict[str, object] | None:
     """Return which key material served, as CloudTrail's `additionalEventData` has it; None if none did."""
     shown = {_camel(name): getattr(response, name, None) for name in _MATERIALS}
     return {name: value for name, value in shown.items() if value} or None
+
+
+def recipient(attestation: Attestation) -> dict[str, object]:
+    """Return what CloudTrail's `additionalEventData` tells of an attested enclave."""
+    shown: dict[str, object] = {"attestationDocumentModuleId": attestation.module_id}
+    if attestation.image_sha384 is not None:
+        shown["attestationDocumentEnclaveImageDigest"] = attestation.image_sha384
+    for index in _RECORDED_PCRS:
+        if index in attestation.pcrs:
+            shown[f"attestationDocumentEnclavePCR{index}"] = attestation.pcrs[index].hex()
+    return shown
 
 
 def _plain(value: object) -> object:

@@ -10,8 +10,9 @@ from typing import Final
 
 from agent.api import arn as arns
 from agent.api.operations import ADMINISTRATION
-from agent.audit.elements import materials, request_parameters, response_elements
+from agent.audit.elements import materials, recipient, request_parameters, response_elements
 from agent.audit.layout import timestamp
+from agent.crypto.attestation import Attestation
 from agent.keys.principal import Principal, PrincipalKind
 
 EVENT_VERSION: Final = "1.11"
@@ -99,10 +100,15 @@ class AuditEntry:
     def set_response(self, response: object) -> None:
         """Record what may be recorded of an answer: of a change what it made, else which material served."""
         if self.read_only:
-            self.additional_event_data = materials(response)
+            self.additional_event_data = materials(response) or self.additional_event_data
         else:
             key_arn = next(iter(self.resources), None)
             self.response_elements = response_elements(self.event_name, response, key_arn)
+
+    def set_recipient(self, attestation: Attestation | None) -> None:
+        """Record the enclave that the answer is encrypted to, if there is one."""
+        if attestation is not None:
+            self.additional_event_data = {"recipient": recipient(attestation)}
 
     def add_resource(self, key_arn: str) -> None:
         """Record a key that the request concerns, once."""

@@ -6,6 +6,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
 
 from agent.api.enums import KeySpec
+from agent.api.errors import InvalidCiphertextException
 from agent.crypto.keypairs import MLKEMPrivateKey, MLKEMPublicKey, PrivateKey, PublicKey
 
 PRIVATE_KEYS: Final[Mapping[KeySpec, type[MLKEMPrivateKey]]] = {
@@ -26,6 +27,13 @@ def encapsulate(public_key: PublicKey) -> tuple[bytes, bytes]:
 
 
 def decapsulate(private_key: PrivateKey, ciphertext: bytes) -> bytes:
-    """Return the shared secret of a ciphertext of the right length; a changed one gives another secret."""
+    """Return the shared secret of a ciphertext; a changed one gives another secret (implicit rejection).
+
+    Raises:
+        InvalidCiphertextException: its length is not that of the parameter set's ciphertexts.
+    """
     assert isinstance(private_key, MLKEMPrivateKey)
-    return private_key.decapsulate(ciphertext)
+    try:
+        return private_key.decapsulate(ciphertext)
+    except ValueError:
+        raise InvalidCiphertextException from None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from agent.crypto.attestation import Attestation
+
 PrincipalKind: TypeAlias = Literal["Account", "User", "AssumedRole"]
 """In the words of the condition key `aws:PrincipalType`."""
 
@@ -29,6 +31,7 @@ class Principal:
         secure_transport: whether nobody could listen: TLS or the Unix socket.
         administrator: the account's root, or on its own Unix socket the user that the agent runs as. Has
             the identity policy that allows everything; still needs the key policy.
+        attestation: what the request proves of where its answer goes.
     """
 
     arn: str
@@ -45,6 +48,7 @@ class Principal:
     source_ip: str | None = None
     secure_transport: bool = True
     administrator: bool = False
+    attestation: Attestation | None = None
 
     @property
     def is_account_root(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.api import arn as arns
 from agent.api.enums import Origin
+from agent.crypto.attestation import Root
 from agent.keys import imports
 from agent.keys.key import Key
 from agent.keys.principal import Principal
@@ -33,6 +34,7 @@ class Kms:
         bell: rung when there is something to do for the jobs.
         quotas: how much of everything there may be.
         throttle: how many requests came lately.
+        attestation_root: whose attestation documents are believed; None for nobody's.
     """
 
     store: Store
@@ -45,6 +47,7 @@ class Kms:
     bell: Bell = field(default_factory=Bell)
     quotas: Quotas = field(default_factory=Quotas)
     throttle: Throttle = field(default_factory=Throttle)
+    attestation_root: Root | None = None
 
     def in_region(self, region: str) -> "Kms":
         """Return the same account's keys in another of its Regions."""

@@ -4,7 +4,7 @@ DryRun comes after everything else, the cryptography included: a dry run of what
 way.
 """
 
-from agent.api.enums import KeyUsage
+from agent.api.enums import KeySpec, KeyUsage
 from agent.api.errors import DryRunOperationException, InvalidKeyUsageException
 from agent.crypto import specs
 from agent.crypto.specs import Algorithm
@@ -33,6 +33,21 @@ def require_usable(key: Key, operation_name: str, usage: KeyUsage, algorithm: Al
     require_state(key, operation_name)
     if algorithm is not None and algorithm not in specs.algorithms(key.key_spec, usage):
         raise InvalidKeyUsageException(f"Algorithm {algorithm} is incompatible with key spec {key.key_spec}.")
+
+
+def require_symmetric(key: Key, operation_name: str) -> None:
+    """Refuse a key that data keys cannot be encrypted under.
+
+    Raises:
+        InvalidKeyUsageException: made for another usage, or a key pair.
+        DisabledException: its state does not allow the operation.
+        KMSInvalidStateException: its state does not allow the operation.
+    """
+    require_usable(key, operation_name, KeyUsage.ENCRYPT_DECRYPT, None)
+    if key.key_spec is not KeySpec.SYMMETRIC_DEFAULT:
+        raise InvalidKeyUsageException(
+            f"{key.arn} key spec is {key.key_spec} which is not valid for {operation_name}."
+        )
 
 
 def end_dry_run(dry_run: bool | None) -> None:  # noqa: FBT001 -- the member as it was sent

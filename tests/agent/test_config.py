@@ -35,6 +35,7 @@ def test_an_empty_file_means_the_defaults() -> None:
         regions=(),
         account_id="000000000000",
         key_file=None,
+        attestation_root=None,
         passphrase_file=None,
         listen=(),
         principals=(),
@@ -55,6 +56,7 @@ def test_every_setting_is_read() -> None:
         regions: [eu-west-1, us-east-1]
         account_id: "123456789012"
         key_file: /mnt/stick/root.key
+        attestation_root: /etc/root.pem
         passphrase_file: /run/credentials/passphrase
         listen:
           - {address: 127.0.0.1, port: 4599}
@@ -93,6 +95,7 @@ def test_every_setting_is_read() -> None:
         regions=("eu-west-1", "us-east-1"),
         account_id="123456789012",
         key_file=Path("/mnt/stick/root.key"),
+        attestation_root=Path("/etc/root.pem"),
         passphrase_file=Path("/run/credentials/passphrase"),
         listen=(
             Listen(address="127.0.0.1", port=4599),

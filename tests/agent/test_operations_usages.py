@@ -37,7 +37,7 @@ OPERATIONS: dict[str, tuple[KeyUsage, dict[str, Any]]] = {
     "Encapsulate": (KeyUsage.ENCAPSULATE_DECAPSULATE, {"encapsulation_algorithm": "ML_KEM"}),
     "Decapsulate": (
         KeyUsage.ENCAPSULATE_DECAPSULATE,
-        {"encapsulation_algorithm": "ML_KEM", "ciphertext_blob": b"c"},
+        {"encapsulation_algorithm": "ML_KEM", "shared_secret_ciphertext_blob": b"c"},
     ),
 }
 

@@ -15,10 +15,8 @@ from agent.api.errors import (
     InvalidCiphertextException,
     InvalidKeyUsageException,
     NotFoundException,
-    UnsupportedOperationException,
     ValidationException,
 )
-from agent.api.shapes.cryptographic import RecipientInfo
 from services import Service
 
 DRY_RUN = "The request would have succeeded, but the DryRun option is set."
@@ -217,20 +215,6 @@ async def test_generate_random_needs_a_length_and_has_no_key_stores(service: Ser
     assert caught.value.message == "NumberOfBytes is required."
     with pytest.raises(CustomKeyStoreNotFoundException):
         await service.call("GenerateRandom", number_of_bytes=8, custom_key_store_id="cks-1")
-
-
-@pytest.mark.parametrize(
-    ("operation", "members"),
-    [
-        ("GenerateDataKey", {"key_id": "nowhere", "key_spec": "AES_256"}),
-        ("Decrypt", {"ciphertext_blob": b"x"}),
-        ("GenerateRandom", {"number_of_bytes": 8}),
-    ],
-)
-async def test_recipients_are_refused(service: Service, operation: str, members: dict[str, Any]) -> None:
-    """Who asks for an answer that only an enclave can read must not get one that anybody can."""
-    with pytest.raises(UnsupportedOperationException, match="Recipient"):
-        await service.call(operation, recipient=RecipientInfo(attestation_document=b"x"), **members)
 
 
 async def dry_run_cases(service: Service) -> list[tuple[str, dict[str, Any]]]:
