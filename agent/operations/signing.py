@@ -54,11 +54,9 @@ def get_public_key(
 ) -> GetPublicKeyResponse:
     """Return the key's public half, and what it is good for."""
     (key,) = keys
-    if key.key_spec in WITHOUT_PUBLIC_KEY:
-        raise UnsupportedOperationException(
-            f"{key.arn} key spec is {key.key_spec} which is not valid for GetPublicKey."
-        )
     require_state(key, "GetPublicKey")
+    if key.key_spec in WITHOUT_PUBLIC_KEY:
+        raise UnsupportedOperationException
     about = metadata(kms, key)
     return GetPublicKeyResponse(
         key_id=key.arn,

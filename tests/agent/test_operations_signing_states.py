@@ -14,6 +14,7 @@ SIGN: dict[str, Any] = {"message": b"m", "signing_algorithm": "ECDSA_SHA_256"}
 MAC: dict[str, Any] = {"message": b"m", "mac_algorithm": "HMAC_SHA_256"}
 
 # The Developer Guide's table "Key states of AWS KMS keys": one row for all of these operations.
+# AWS was seen to give out the public key of a disabled key all the same.
 STATES: dict[KeyState, tuple[type[ServiceError], str] | None] = {
     KeyState.ENABLED: None,
     KeyState.DISABLED: (DisabledException, "is disabled."),
@@ -48,7 +49,7 @@ async def test_operations_in_every_state(service: Service, state: KeyState) -> N
         (authenticating, "GenerateMac", MAC),
         (authenticating, "VerifyMac", MAC | {"mac": mac}),
     ):
-        if verdict is None:
+        if verdict is None or (operation, state) == ("GetPublicKey", KeyState.DISABLED):
             await service.call(operation, key_id=made.key_id, **members)
             continue
         error, text = verdict

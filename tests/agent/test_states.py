@@ -48,7 +48,7 @@ TABLE = {
     "Encapsulate": CRYPTOGRAPHIC,
     "Decapsulate": CRYPTOGRAPHIC,
     "CreateGrant": [OK, DI, IS, IS, IS, OK, IS, OK],
-    "GetPublicKey": [OK, DI, IS, IS, IS, IS, IS, OK],
+    "GetPublicKey": [OK, OK, IS, IS, IS, IS, IS, OK],  # AWS was seen to; the guide says DI
     "ReplicateKey": [OK, DI, IS, IS, IS, IS, IS, IS],
     "UpdatePrimaryRegion": [OK, DI, IS, IS, IS, IS, IS, OK],
     "EnableKey": [OK, OK, IS, IS, IS, OK, IS, IS],
