@@ -45,9 +45,6 @@ def seal(public_key: RSAPublicKey, plaintext: bytes) -> bytes:
     content_key, iv = os.urandom(_KEY_SIZE), os.urandom(_IV_SIZE)
     digest = hashes.SHA256()
     encrypted_key = public_key.encrypt(content_key, OAEP(MGF1(digest), digest, None))
-    padder = padding.PKCS7(_BLOCK_BITS).padder()
-    cipher = Cipher(algorithms.AES256(content_key), modes.CBC(iv)).encryptor()
-    encrypted = cipher.update(padder.update(plaintext) + padder.finalize()) + cipher.finalize()
     recipient = _definite(
         _SEQUENCE,
         _VERSION_2,
@@ -59,10 +56,17 @@ def seal(public_key: RSAPublicKey, plaintext: bytes) -> bytes:
         _SEQUENCE,
         _DATA,
         _definite(_SEQUENCE, _AES_256_CBC, _definite(_OCTET_STRING, iv)),
-        _indefinite(_CONTEXT_0, _definite(_OCTET_STRING, encrypted)),
+        _indefinite(_CONTEXT_0, _definite(_OCTET_STRING, encrypt_content(content_key, iv, plaintext))),
     )
     enveloped = _indefinite(_SEQUENCE, _VERSION_2, _definite(_SET, recipient), content)
     return _indefinite(_SEQUENCE, _ENVELOPED_DATA, _indefinite(_CONTEXT_0, enveloped))
+
+
+def encrypt_content(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
+    """Return the plaintext, padded as CMS has it, in AES-256-CBC."""
+    padder = padding.PKCS7(_BLOCK_BITS).padder()
+    cipher = Cipher(algorithms.AES256(key), modes.CBC(iv)).encryptor()
+    return cipher.update(padder.update(plaintext) + padder.finalize()) + cipher.finalize()
 
 
 def _definite(tag: int, *parts: bytes) -> bytes:

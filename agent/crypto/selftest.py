@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.api.errors import InvalidCiphertextException
-from agent.crypto import blob, context, kdf, selftest_signing, wrapping
+from agent.crypto import blob, context, kdf, selftest_agreement, selftest_signing, wrapping
 
 
 class SelfTestError(Exception):
@@ -124,6 +124,7 @@ PRIMITIVES: Final[tuple[tuple[str, Callable[[], bool]], ...]] = (
     ("the ciphertext blob", _blob),
     ("key wrapping", _wrapping),
     *selftest_signing.PRIMITIVES,
+    *selftest_agreement.PRIMITIVES,
 )
 
 

@@ -3,7 +3,19 @@
 import pytest
 
 from agent.api.enums import KeySpec, MessageType, SigningAlgorithmSpec
-from agent.crypto import blob, context, kdf, mac, rsa, selftest, selftest_signing, wrapping
+from agent.crypto import (
+    agreement,
+    blob,
+    context,
+    enveloped,
+    kdf,
+    mac,
+    mlkem,
+    rsa,
+    selftest,
+    selftest_signing,
+    wrapping,
+)
 from agent.crypto.generation import generate
 from agent.crypto.keypairs import PrivateKey, load_private
 from agent.crypto.signatures import SCHEMES
@@ -28,6 +40,9 @@ def test_self_tests_pass_here() -> None:
         (rsa, "decrypt", "RSAES-OAEP"),
         (selftest_signing, "sha256", "ML-DSA"),
         (mac, "generate", "HMAC-SHA-2"),
+        (agreement, "derive", "ECDH"),
+        (mlkem, "decapsulate", "ML-KEM"),
+        (enveloped, "encrypt_content", "AES-256-CBC"),
     ],
 )
 def test_a_wrong_answer_is_named(
