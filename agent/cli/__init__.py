@@ -22,7 +22,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "stop": ("agent.cli.stop", "stop"),
     "key": ("agent.cli.keys", "key_group"),
     "alias": ("agent.cli.aliases", "alias_group"),
+    "tag": ("agent.cli.tags", "tag_group"),
+    "grant": ("agent.cli.grants", "grant_group"),
     "access-key": ("agent.cli.access_keys", "access_key_group"),
+    "policy": ("agent.cli.policies", "policy_group"),
+    "explain": ("agent.cli.explain", "explain"),
     "audit": ("agent.cli.audit", "audit_group"),
 }
 """Command → the module and attribute that hold it; a module is imported when its command is used."""
