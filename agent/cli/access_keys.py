@@ -68,7 +68,8 @@ def create(principal: str, agent_url: str, *, as_json: bool) -> None:
 def list_(principal: str | None, agent_url: str, *, as_json: bool) -> None:
     """List access keys, those of sessions included."""
     with AgentClient(agent_url) as client:
-        keys = list(_all_access_keys(client, principal and principal_arn(client, principal)))
+        found = _all_access_keys(client, principal and principal_arn(client, principal))
+        keys = sorted(found, key=lambda key: (key.create_date, key.access_key_id))
     if as_json:
         print_json([plain(key) for key in keys])
         return

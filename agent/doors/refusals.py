@@ -16,6 +16,8 @@ from agent.endpoint import asked_for, refusal
 from agent.keys.principal import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.api.errors import ServiceError
     from agent.audit.log import AuditLog
     from agent.http import Reply, Request
@@ -29,12 +31,14 @@ class RefusalDesk:
 
     Args:
         audit: Where they are recorded.
+        now: A clock that nobody sets, in seconds.
     """
 
-    def __init__(self, audit: AuditLog) -> None:
+    def __init__(self, audit: AuditLog, now: Callable[[], float] = trio.current_time) -> None:
         self._audit = audit
+        self._now = now
         self._room = float(BURST)
-        self._counted_at = trio.current_time()
+        self._counted_at = now()
         self._left_out = 0
 
     async def refuse(
@@ -57,7 +61,7 @@ class RefusalDesk:
         return refusal(error, request_id)
 
     def _has_room(self) -> bool:
-        now = trio.current_time()
+        now = self._now()
         self._room = min(BURST, self._room + (now - self._counted_at) * PER_SECOND)
         self._counted_at = now
         if self._room < 1:

@@ -40,9 +40,12 @@ UPDATE = "UPDATE_TRANSCRIPTS" in os.environ
 NAMED = {
     "KEY": re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
     "HASH": re.compile(r"\b[0-9a-f]{64}\b"),
+    "ACCESS": re.compile(r"\bA[KS]IA[A-Z2-7]{16}\b"),
 }
 """What gets a name and a number, in the order of appearance."""
 REPLACED = {
+    "SECRET": re.compile(r"(?<![\w-])[\w-]{40}(?![\w-])"),
+    "TOKEN": re.compile(r"(?<![\w-])[\w-]{128}(?![\w-])"),
     "DATE": re.compile(r"\b20\d\d-\d\d-\d\d(?:T\d\d:\d\d:\d\dZ| \d\d:\d\d UTC)"),
     "EPOCH": re.compile(r"\b1\d{9}\.\d+\b"),
     "VERSION": re.compile(re.escape(version("kmsfs"))),

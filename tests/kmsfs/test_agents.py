@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ports
 import trees
 from backgrounds import Place, user_of
+from certificates import Authority
 from kmsfs.cli.codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from agents import RunningAgent
@@ -63,6 +65,30 @@ def test_another_agent_is_no_use(volume: Place, lonely_place: Place) -> None:
     own = f"unix://{lonely_place.environ['XDG_RUNTIME_DIR']}/kms-agent/agent.sock"
     result = lonely_place.mount("--agent", own)
     assert result.returncode == 0, result.stderr
+
+
+def test_agent_behind_tls(make_agent: Callable[[], RunningAgent], short_directory: Path) -> None:
+    """An agent on another machine is as good: with its address, an access key and its authority."""
+    authority = Authority(short_directory)
+    server = authority.issue_server()
+    agent = make_agent()
+    (url,) = ports.start(agent, {"tls": {"certificate": str(server.certificate), "key": str(server.key)}})
+    key = {name.upper(): value for name, value in ports.make_key(agent, "root").items()}
+    directory = short_directory / "volume"
+    directory.mkdir()
+    environ = agent.environ | key | {"KMS_AGENT_URL": url, "AWS_CA_BUNDLE": str(authority.bundle)}
+    volume = Place(directory, environ)
+    try:
+        volume.init()
+        assert volume.mount().returncode == 0
+        (volume.mountpoint / "file").write_bytes(b"content")
+        assert volume.umount().returncode == 0
+        volume.environ.pop("AWS_SECRET_ACCESS_KEY")
+        result = volume.kmsfs("mount", volume.ciphertext, volume.mountpoint)
+        assert result.returncode == ExitCode.NO_AGENT
+        assert "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in result.stderr
+    finally:
+        volume.discard()
 
 
 def test_wrong_address(volume: Place) -> None:
