@@ -8,6 +8,12 @@ from agent.api import operations
 from agent.api.enums import IncludeKeyMaterial
 from agent.api.errors import AccessDeniedException, NotFoundException
 from agent.api.shapes.aliases import AliasListEntry, ListAliasesRequest
+from agent.api.shapes.grants import (
+    GrantListEntry,
+    ListGrantsRequest,
+    ListGrantsResponse,
+    ListRetirableGrantsRequest,
+)
 from agent.api.shapes.keys import DescribeKeyRequest, KeyMetadata, ListKeysRequest
 from agent.api.shapes.rotation import ListKeyRotationsRequest, RotationsListEntry
 
@@ -23,9 +29,14 @@ def describe(client: AgentClient, key: str) -> KeyMetadata:
 
 
 def key_id_of(client: AgentClient, key: str) -> str:
-    """Return the id behind an alias; most operations take none, and people like them."""
-    if key.startswith("alias/") or ":alias/" in key:
+    """Return the id behind an alias; most operations take none, and people like them.
+
+    What is named by an ARN stays so: it says in which Region the key is.
+    """
+    if key.startswith("alias/"):
         return describe(client, key).key_id
+    if ":alias/" in key:
+        return describe(client, key).arn or key
     return key
 
 
@@ -53,6 +64,30 @@ def all_aliases(client: AgentClient, key_id: str | None) -> Iterator[AliasListEn
         request = ListAliasesRequest(key_id=key_id, limit=100, marker=marker)
         page = client.call(operations.LIST_ALIASES, request)
         yield from page.aliases
+        marker = page.next_marker
+        if not page.truncated:
+            return
+
+
+def all_grants(client: AgentClient, key_id: str, grantee: str | None) -> Iterator[GrantListEntry]:
+    """Yield every grant of a key, or every one of a grantee's."""
+    marker: str | None = None
+    while True:
+        request = ListGrantsRequest(key_id=key_id, grantee_principal=grantee, limit=100, marker=marker)
+        page: ListGrantsResponse = client.call(operations.LIST_GRANTS, request)
+        yield from page.grants
+        marker = page.next_marker
+        if not page.truncated:
+            return
+
+
+def all_retirable_grants(client: AgentClient, principal: str) -> Iterator[GrantListEntry]:
+    """Yield every grant whose retiring principal is `principal`."""
+    marker: str | None = None
+    while True:
+        request = ListRetirableGrantsRequest(retiring_principal=principal, limit=100, marker=marker)
+        page: ListGrantsResponse = client.call(operations.LIST_RETIRABLE_GRANTS, request)
+        yield from page.grants
         marker = page.next_marker
         if not page.truncated:
             return

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SERVICE = "TrentService"
 _ADMINISTRATION_SERVICE = "KmsAgent"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
+# On a Unix socket nothing is signed, so nothing else names a Region.
+_REGION_HEADER = "X-Kms-Region"
 # A request whose answer was lost may have been carried out. These have no effect that a second
 # one would double, apart from a second audit record.
 _REPEATABLE = frozenset(
@@ -40,8 +42,10 @@ _REPEATABLE = frozenset(
         "GetKeyPolicy",
         "GetKeyRotationStatus",
         "ListAliases",
+        "ListGrants",
         "ListKeyRotations",
         "ListKeys",
+        "ListRetirableGrants",
         "ReEncrypt",
     }
 )
@@ -53,6 +57,8 @@ class AgentClient:
     Args:
         url: ``unix:///path``, ``http://host:port`` or ``https://host:port``.
         timeout_seconds: For connecting, and for each call as a whole.
+        region: The Region that is meant where no key ARN says so; None for the one that the environment names
+            (TCP) or the agent's default.
 
     Requests over TCP are signed with the access key of the environment, see ``agent.client.credentials``.
 
@@ -60,8 +66,9 @@ class AgentClient:
         InvalidAgentUrlError: The address is malformed.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 30, region: str | None = None) -> None:
         self._endpoint = parse_url(url)
+        self._region = region
         self._timeout_seconds = timeout_seconds
         self._connection: Connection | None = None
         self._signer = load_signer(self._endpoint, {})
@@ -109,8 +116,10 @@ class AgentClient:
     def post(self, operation_name: str, body: bytes) -> Answer:
         """Send an operation's JSON and return the answer, good or bad, undecoded."""
         service = _ADMINISTRATION_SERVICE if operation_name in ADMINISTRATION else _SERVICE
-        headers = (("X-Amz-Target", f"{service}.{operation_name}"), ("Content-Type", _CONTENT_TYPE))
-        return self._exchange("POST", "/", headers, body, repeatable=operation_name in _REPEATABLE)
+        headers = [("X-Amz-Target", f"{service}.{operation_name}"), ("Content-Type", _CONTENT_TYPE)]
+        if self._region is not None and self._endpoint.scheme == "unix":
+            headers.append((_REGION_HEADER, self._region))
+        return self._exchange("POST", "/", tuple(headers), body, repeatable=operation_name in _REPEATABLE)
 
     def status(self) -> Answer:
         """Ask how the agent is; no key is touched and nothing is audited."""
@@ -155,7 +164,7 @@ class AgentClient:
         if self._connection is not None:
             return self._connection, False
         # Read anew for each connection: a file may have got the next session's credentials.
-        self._signer = load_signer(self._endpoint, os.environ)
+        self._signer = load_signer(self._endpoint, os.environ, self._region)
         try:
             self._connection = Connection(self._endpoint, self._timeout_seconds)
         except OSError as error:

@@ -16,7 +16,6 @@ from agent.keys.key import Key
 from agent.policy.errors import PolicyError
 from agent.policy.principals import ANYONE, Principals, Reach, reach, read_aws, read_service
 
-GRANTS_PER_KEY: Final = 50_000
 MAX_CONTEXT_PAIRS: Final = 8
 MAX_CONTEXT_VALUE_LENGTH: Final = 384
 

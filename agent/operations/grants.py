@@ -18,7 +18,6 @@ from agent.api.shapes.grants import (
 from agent.authn.logins import uid_of
 from agent.keys.grant import Grant
 from agent.keys.grants import (
-    GRANTS_PER_KEY,
     MAX_CONTEXT_PAIRS,
     MAX_CONTEXT_VALUE_LENGTH,
     read_principal,
@@ -68,9 +67,10 @@ def create_grant(kms: Kms, caller: Caller, keys: Keys, request: CreateGrantReque
         require_fitting(key, proposed)
         present_grants = kms.store.grants(key.region, key.key_id)
         grant = _made_before(proposed, present_grants)
-        if grant is None and len(present_grants) >= GRANTS_PER_KEY:
+        most = kms.quotas.grants_per_key
+        if grant is None and len(present_grants) >= most:
             raise LimitExceededException(
-                f"{key.arn} has {GRANTS_PER_KEY} grants already. Retire or revoke those that are not used."
+                f"{key.arn} has {most} grants already. Retire or revoke those that are not used."
             )
         end_dry_run(request.dry_run)
         if grant is None:

@@ -1,6 +1,7 @@
 """Grants, through the pipeline: how one is made, what it permits, and how it ends."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -18,7 +19,7 @@ from agent.api.errors import (
 )
 from agent.api.shapes.grants import CreateGrantResponse, GrantConstraints, GrantListEntry
 from agent.keys.principal import Principal
-from agent.operations import grants as operations
+from agent.settings.quotas import Quotas
 from services import ACCOUNT, START, Service
 
 USER: Final = f"arn:aws:iam::{ACCOUNT}:user/"
@@ -365,11 +366,9 @@ async def test_a_named_grant_is_made_once(service: Service) -> None:
     assert {entry.grant_id for entry in await listed(service, key_id)} == ids
 
 
-async def test_a_key_has_a_limited_number_of_grants(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_has_a_limited_number_of_grants(service: Service) -> None:
     """One more than the limit is refused, a repeated one is not, and an ended one makes room."""
-    monkeypatch.setattr(operations, "GRANTS_PER_KEY", 2)
+    service.kms = replace(service.kms, quotas=Quotas(grants_per_key=2))
     key_id = (await service.create_key()).key_id
     first, _ = await grant(service, key_id, name="first"), await grant(service, key_id)
     with pytest.raises(LimitExceededException):
