@@ -8,9 +8,8 @@ from agent.api import operations
 from agent.api.shapes.aliases import CreateAliasRequest, DeleteAliasRequest, UpdateAliasRequest
 from agent.cli.listing import all_aliases, key_id_of
 from agent.cli.names import alias_name
-from agent.cli.options import agent_option, json_option
+from agent.cli.options import agent_option, connect, json_option, region_option
 from agent.cli.printing import moment, plain, print_json, print_table
-from agent.client import AgentClient
 
 
 @click.group("alias")
@@ -25,9 +24,10 @@ def alias_group() -> None:
 @click.argument("name")
 @click.argument("key")
 @agent_option
+@region_option
 def create(name: str, key: str, agent_url: str) -> None:
     """Give a key a name."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = CreateAliasRequest(alias_name=alias_name(name), target_key_id=key_id_of(client, key))
         client.call(operations.CREATE_ALIAS, request)
 
@@ -36,9 +36,10 @@ def create(name: str, key: str, agent_url: str) -> None:
 @click.argument("name")
 @click.argument("key")
 @agent_option
+@region_option
 def update(name: str, key: str, agent_url: str) -> None:
     """Move a name to another key."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = UpdateAliasRequest(alias_name=alias_name(name), target_key_id=key_id_of(client, key))
         client.call(operations.UPDATE_ALIAS, request)
 
@@ -46,19 +47,21 @@ def update(name: str, key: str, agent_url: str) -> None:
 @alias_group.command("delete")
 @click.argument("name")
 @agent_option
+@region_option
 def delete(name: str, agent_url: str) -> None:
     """Remove a name; its key stays."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         client.call(operations.DELETE_ALIAS, DeleteAliasRequest(alias_name=alias_name(name)))
 
 
 @alias_group.command("list")
 @click.option("--key", metavar="KEY", help="Only the names of this key.")
 @agent_option
+@region_option
 @json_option
 def list_(key: str | None, agent_url: str, *, as_json: bool) -> None:
     """List names and the keys they stand for."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         aliases = list(all_aliases(client, key and key_id_of(client, key)))
     if as_json:
         print_json([plain(alias) for alias in aliases])

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.api import operations
-from agent.api.enums import ImportState, KeySpec, KeyState, KeyUsage, Origin
-from agent.api.errors import ServiceError
-from agent.api.shapes.aliases import CreateAliasRequest
+from agent.api.enums import ImportState, KeySpec, KeyState, Origin
 from agent.api.shapes.keys import (
     CancelKeyDeletionRequest,
-    CreateKeyRequest,
     DisableKeyRequest,
     EnableKeyRequest,
     KeyMetadata,
@@ -25,13 +22,13 @@ from agent.api.shapes.rotation import (
     GetKeyRotationStatusResponse,
     RotateKeyOnDemandRequest,
 )
+from agent.cli.creating import create
 from agent.cli.listing import all_aliases, all_keys, all_materials, describe, key_id_of
 from agent.cli.material import delete_material, import_material
-from agent.cli.names import alias_name
-from agent.cli.options import agent_option, json_option
+from agent.cli.options import agent_option, connect, json_option, region_option
 from agent.cli.printing import moment, plain, print_fields, print_json, print_line, print_table
+from agent.cli.replicas import replicate, update_primary
 from agent.cli.rotation import wait_until_rotated
-from agent.client import AgentClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,66 +44,20 @@ def key_group() -> None:
     """
 
 
+key_group.add_command(create)
 key_group.add_command(import_material)
 key_group.add_command(delete_material)
-
-
-@key_group.command("create")
-@click.option("--description", metavar="TEXT", help="What the key is for.")
-@click.option("--alias", "alias", metavar="NAME", help="Also give it this alias.")
-@click.option(
-    "--spec",
-    metavar="SPEC",
-    type=click.Choice([*KeySpec], case_sensitive=False),
-    help="What kind of key, in the words of the AWS KMS API; a symmetric encryption key by default.",
-)
-@click.option(
-    "--usage",
-    metavar="USAGE",
-    type=click.Choice([*KeyUsage], case_sensitive=False),
-    help="What it is for, in the words of the AWS KMS API; needed with --spec.",
-)
-@click.option(
-    "--origin",
-    metavar="ORIGIN",
-    type=click.Choice([Origin.AWS_KMS, Origin.EXTERNAL], case_sensitive=False),
-    help="Where its key material comes from: aws_kms, by default, or external; then import your own.",
-)
-@agent_option
-@json_option
-def create(
-    description: str | None,
-    alias: str | None,
-    spec: KeySpec | None,
-    usage: KeyUsage | None,
-    origin: Origin | None,
-    agent_url: str,
-    *,
-    as_json: bool,
-) -> None:
-    """Create a key, for symmetric encryption unless told otherwise."""
-    wanted = CreateKeyRequest(description=description, key_spec=spec, key_usage=usage, origin=origin)
-    with AgentClient(agent_url) as client:
-        key = client.call(operations.CREATE_KEY, wanted).key_metadata
-        if alias is not None:
-            request = CreateAliasRequest(alias_name=alias_name(alias), target_key_id=key.key_id)
-            try:
-                client.call(operations.CREATE_ALIAS, request)
-            except ServiceError:
-                click.echo(f"the key was created, but without its alias: {key.arn}", err=True)
-                raise
-    if as_json:
-        print_json(plain(key))
-    else:
-        print_line(key.arn or key.key_id)
+key_group.add_command(replicate)
+key_group.add_command(update_primary)
 
 
 @key_group.command("list")
 @agent_option
+@region_option
 @json_option
 def list_(agent_url: str, *, as_json: bool) -> None:
     """List the keys that you may look at."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         keys = sorted(all_keys(client), key=lambda key: (key.creation_date or 0, key.key_id))
         names: dict[str, list[str]] = {key.key_id: [] for key in keys}
         for alias in all_aliases(client, None):
@@ -121,12 +72,14 @@ def list_(agent_url: str, *, as_json: bool) -> None:
 @key_group.command("show")
 @click.argument("key")
 @agent_option
+@region_option
 @json_option
 def show(key: str, agent_url: str, *, as_json: bool) -> None:
     """Show all there is to know about a key."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         metadata = describe(client, key)
-        key_id = metadata.key_id
+        # The key may be in another Region, where its ARN led.
+        key_id = metadata.arn or metadata.key_id
         rotation = client.call(operations.GET_KEY_ROTATION_STATUS, GetKeyRotationStatusRequest(key_id=key_id))
         aliases = [alias.alias_name for alias in all_aliases(client, key_id)]
         rotates = metadata.key_spec is KeySpec.SYMMETRIC_DEFAULT
@@ -143,13 +96,14 @@ def show(key: str, agent_url: str, *, as_json: bool) -> None:
         return
     print_fields(
         {
-            "Key id": key_id,
+            "Key id": metadata.key_id,
             "ARN": metadata.arn or "",
             "Aliases": ", ".join(aliases),
             "Description": metadata.description or "",
             "State": _state(metadata),
             "Spec": f"{metadata.key_spec}, {metadata.key_usage}",
             "Manager": str(metadata.key_manager),
+            "Multi-Region": _relatives(metadata),
             "Created": moment(metadata.creation_date),
             "Rotation": _rotation(rotation) if rotates else "never",
             "Key material": _material(metadata, materials),
@@ -160,30 +114,33 @@ def show(key: str, agent_url: str, *, as_json: bool) -> None:
 @key_group.command("enable")
 @click.argument("key")
 @agent_option
+@region_option
 def enable(key: str, agent_url: str) -> None:
     """Let a disabled key be used again."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         client.call(operations.ENABLE_KEY, EnableKeyRequest(key_id=key_id_of(client, key)))
 
 
 @key_group.command("disable")
 @click.argument("key")
 @agent_option
+@region_option
 def disable(key: str, agent_url: str) -> None:
     """Refuse every use of a key until it is enabled again."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=key_id_of(client, key)))
 
 
 @key_group.command("rotate")
 @click.argument("key")
 @agent_option
+@region_option
 def rotate(key: str, agent_url: str) -> None:
     """Give a key new material now; what the old material encrypted still decrypts.
 
     A key whose material is imported gets the material that waits for its rotation.
     """
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         key_id = key_id_of(client, key)
         client.call(operations.ROTATE_KEY_ON_DEMAND, RotateKeyOnDemandRequest(key_id=key_id))
         if not wait_until_rotated(client, key_id):
@@ -197,11 +154,12 @@ def rotate(key: str, agent_url: str) -> None:
 )
 @click.option("--off", is_flag=True, help="Rotate no more by itself.")
 @agent_option
+@region_option
 def auto_rotate(key: str, days: int | None, agent_url: str, *, off: bool) -> None:
     """Rotate a key's material by itself, every 365 days unless told otherwise."""
     if off and days is not None:
         raise click.UsageError("--every and --off exclude each other")
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         key_id = key_id_of(client, key)
         if off:
             client.call(operations.DISABLE_KEY_ROTATION, DisableKeyRotationRequest(key_id=key_id))
@@ -221,34 +179,45 @@ def auto_rotate(key: str, days: int | None, agent_url: str, *, off: bool) -> Non
     help="Waiting period.",
 )
 @agent_option
+@region_option
 @json_option
 def schedule_deletion(key: str, days: int, agent_url: str, *, as_json: bool) -> None:
     """Delete a key after a waiting period, during which it cannot be used.
 
     What it encrypted is lost with it. Until then the deletion can be cancelled.
     """
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         key_id = key_id_of(client, key)
         request = ScheduleKeyDeletionRequest(key_id=key_id, pending_window_in_days=days)
         response = client.call(operations.SCHEDULE_KEY_DELETION, request)
     if as_json:
         print_json(plain(response))
         return
-    print_line(
-        f"{key_id} will be deleted on {moment(response.deletion_date)}; "
-        f"to keep it: kms-agent key cancel-deletion {key_id}"
-    )
+    when = f"on {moment(response.deletion_date)}"
+    if response.deletion_date is None:
+        when = f"{days} days after its last replica"
+    print_line(f"{key_id} will be deleted {when}; to keep it: kms-agent key cancel-deletion {key_id}")
 
 
 @key_group.command("cancel-deletion")
 @click.argument("key")
 @agent_option
+@region_option
 def cancel_deletion(key: str, agent_url: str) -> None:
     """Keep a key whose deletion was scheduled; it is disabled until you enable it."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = CancelKeyDeletionRequest(key_id=key_id_of(client, key))
         client.call(operations.CANCEL_KEY_DELETION, request)
         print_line(f"{request.key_id} stays, disabled; to use it: kms-agent key enable {request.key_id}")
+
+
+def _relatives(key: KeyMetadata) -> str:
+    relatives = key.multi_region_configuration
+    if relatives is None or relatives.primary_key is None:
+        return ""
+    replicas = ", ".join(sorted(str(replica.region) for replica in relatives.replica_keys or ()))
+    kind = str(relatives.multi_region_key_type).lower()
+    return f"{kind}; primary in {relatives.primary_key.region}, replicas in {replicas or 'no Region'}"
 
 
 def _state(key: KeyMetadata) -> str:

@@ -16,9 +16,8 @@ from agent.api.shapes.material import (
     ImportKeyMaterialRequest,
 )
 from agent.cli.listing import key_id_of
-from agent.cli.options import agent_option, json_option
+from agent.cli.options import agent_option, connect, json_option, region_option
 from agent.cli.printing import plain, print_json, print_line
-from agent.client import AgentClient
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -44,6 +43,7 @@ _DATES: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")
 @click.option("--new", is_flag=True, help="Further material of a symmetric key, to rotate to.")
 @click.option("--description", metavar="TEXT", help="What the material is, for symmetric keys.")
 @agent_option
+@region_option
 @json_option
 def import_material(
     key: str,
@@ -65,7 +65,7 @@ def import_material(
     from agent.crypto import keywrap  # noqa: PLC0415 -- see above
 
     material = _read(file)
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         key_id = key_id_of(client, key)
         parameters = client.call(
             operations.GET_PARAMETERS_FOR_IMPORT,
@@ -102,10 +102,11 @@ def import_material(
 @click.argument("key")
 @click.option("--material", "material_id", metavar="ID", help="Which material; by default the present one.")
 @agent_option
+@region_option
 @json_option
 def delete_material(key: str, material_id: str | None, agent_url: str, *, as_json: bool) -> None:
     """Delete imported material; the key cannot be used until you import the same material again."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = DeleteImportedKeyMaterialRequest(key_id=key_id_of(client, key), key_material_id=material_id)
         response = client.call(operations.DELETE_IMPORTED_KEY_MATERIAL, request)
     if as_json:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.client import default_agent_url
+from agent.client import AgentClient, default_agent_url
+
+_REGION = "agent.cli.options.region"
 
 agent_option = click.option(
     "--agent",
@@ -15,6 +17,20 @@ agent_option = click.option(
     default=default_agent_url,
     help="Agent to ask: unix:///path, http://host:port or https://host:port. Default: $KMS_AGENT_URL, "
     "else your own agent, which is the machine's for root.",
+)
+
+
+def _remember_region(context: click.Context, _option: click.Parameter, region: str | None) -> None:
+    context.meta[_REGION] = region
+
+
+region_option = click.option(
+    "--region",
+    metavar="REGION",
+    expose_value=False,
+    callback=_remember_region,
+    help="Region whose keys are meant. Default: that of a key ARN, else the agent's own; "
+    "over TCP $AWS_REGION.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, with the names of the AWS KMS API."
@@ -33,3 +49,8 @@ passphrase_file_option = click.option(
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Read the passphrase from the first line of FILE; - is standard input.",
 )
+
+
+def connect(agent_url: str) -> AgentClient:
+    """Return a client of the agent at an address, for the Region that the command was given, if any."""
+    return AgentClient(agent_url, region=click.get_current_context().meta.get(_REGION))

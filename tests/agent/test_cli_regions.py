@@ -1,0 +1,77 @@
+"""kms-agent's commands on multi-Region keys, Regions and tags, with a real agent."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents import RunningAgent
+
+ACCOUNT = "000000000000"
+
+
+@pytest.fixture
+def agent(make_agent: Callable[[], RunningAgent]) -> RunningAgent:
+    """An agent that serves three Regions."""
+    made = make_agent()
+    config = made.directory / "config.yaml"
+    config.write_text(json.dumps({"regions": ["us-east-1", "eu-west-1"]}))
+    made.start("--config", str(config))
+    return made
+
+
+def output(agent: RunningAgent, *arguments: str, status: int = 0) -> str:
+    """Run a command and return what it prints."""
+    result = agent.command(*arguments)
+    assert result.returncode == status, result.stderr
+    return (result.stdout or result.stderr).strip()
+
+
+def test_a_key_in_two_regions(agent: RunningAgent) -> None:
+    """A primary is made, replicated, shown, moved, and deleted after its replica."""
+    primary = output(agent, "key", "create", "--multi-region", "--region", "us-east-1", "--alias", "family")
+    key_id = primary.rpartition("/")[2]
+    assert primary == f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{key_id}"
+    replica = output(agent, "key", "replicate", primary, "eu-west-1", "--description", "copy")
+    assert replica == f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{key_id}"
+    shown = output(agent, "key", "show", "alias/family", "--region", "us-east-1")
+    assert "primary; primary in us-east-1, replicas in eu-west-1" in shown
+    assert "Enabled" in output(agent, "key", "show", replica)
+    output(agent, "key", "update-primary", "alias/family", "eu-west-1", "--region", "us-east-1")
+    assert "replica; primary in eu-west-1, replicas in us-east-1" in output(agent, "key", "show", primary)
+    told = output(agent, "key", "schedule-deletion", replica, "--days", "7")
+    assert told.startswith(f"{replica} will be deleted 7 days after its last replica; to keep it:")
+    assert "PendingReplicaDeletion" in output(agent, "key", "show", replica)
+
+
+def test_each_region_has_its_keys(agent: RunningAgent) -> None:
+    """Commands are about one Region; what is not served is refused."""
+    key_id = output(agent, "key", "create").rpartition("/")[2]
+    assert key_id in output(agent, "key", "list")
+    assert key_id not in output(agent, "key", "list", "--region", "us-east-1")
+    output(agent, "key", "show", key_id, "--region", "us-east-1", status=5)
+    output(agent, "alias", "create", "there", key_id, "--region", "us-east-1", status=5)
+    refused = output(agent, "key", "list", "--region", "sa-east-1", status=7)
+    assert "eu-west-1, local, us-east-1" in refused
+
+
+def test_tags(agent: RunningAgent) -> None:
+    """They come with the key, are added, listed and removed, under whichever name of the key."""
+    output(agent, "key", "create", "--alias", "payroll", "--tag", "team=pay", "--tag", "note=a=b")
+    output(agent, "tag", "add", "alias/payroll", "stage=test", "team=wages")
+    listed = json.loads(output(agent, "tag", "list", "alias/payroll", "--json"))
+    assert {tag["TagKey"]: tag["TagValue"] for tag in listed} == {
+        "note": "a=b",
+        "stage": "test",
+        "team": "wages",
+    }
+    output(agent, "tag", "remove", "alias/payroll", "stage", "never-there")
+    table = output(agent, "tag", "list", "alias/payroll").split()
+    assert (table[:2], table[3:]) == (["Tag", "Value"], ["note", "a=b", "team", "wages"])
+    output(agent, "tag", "add", "alias/payroll", "no-value", status=2)
+    output(agent, "tag", "add", "alias/payroll", "aws:x=1", status=7)
