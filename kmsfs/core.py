@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import Final
 
 from kmsfs import header
 from kmsfs.attributes import Attributes
@@ -17,6 +18,9 @@ from kmsfs.renaming import Renaming
 from kmsfs.tree import Owner, Tree
 from kmsfs.waiting import Waiting
 from kmsfs.xattrs import Xattrs
+
+_FIRST_CONTENT_BYTES: Final = 1 << 16
+_NOT_READING_ON: Final = os.O_ACCMODE | os.O_TRUNC | os.O_DIRECT
 
 
 class Core:
@@ -47,10 +51,13 @@ class Core:
             OSError: what open(2) says.
         """
         try:
-            return self.tree.create(parent_id, name, mode, owner)
+            entry, file = self.tree.create(parent_id, name, mode, owner)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise
+        else:
+            self.inodes[entry.nodeid].was_opened = True
+            return entry, file
         entry = self.tree.lookup(parent_id, name)
         try:
             return entry, self.open(entry.nodeid, flags)
@@ -63,6 +70,7 @@ class Core:
         node = self.inodes[nodeid]
         writable = flags & os.O_ACCMODE != os.O_RDONLY
         file = self.attributes.open_file(node, writable=writable)
+        node.was_opened = True
         if flags & os.O_TRUNC:
             try:
                 file.truncate(0)
@@ -70,6 +78,19 @@ class Core:
                 self.files.release(node.inode)
                 raise
         return file
+
+    def open_with_content(self, nodeid: int, flags: int) -> tuple[File, memoryview | bytes]:
+        """Open a regular file; return it with what the kernel's cache should have before anybody reads it.
+
+        That is the whole of a small file, when no program has opened it before and this one will only read:
+        so the kernel has no pages of it that were changed, or that a read waits for. Otherwise nothing, as
+        where reading it now would wait or fail: then that is the read's to find out.
+        """
+        is_first = not self.inodes[nodeid].was_opened
+        file = self.open(nodeid, flags)
+        if is_first and not flags & _NOT_READING_ON and file.size <= _FIRST_CONTENT_BYTES:
+            return file, self.waiting.read_now(file, 0, file.size)
+        return file, b""
 
     def listing(self, nodeid: int) -> Listing:
         """Open a directory for reading its entries."""

@@ -26,9 +26,10 @@ class Node:
         lookups: how many references the kernel holds.
         fd: O_PATH descriptor of an inode that has no known name any more; -1 otherwise.
         former_fd: O_PATH descriptor that keeps `nodeid` from being given to another inode; -1 otherwise.
+        was_opened: whether a program has opened it, so that the kernel may have content of its own for it.
     """
 
-    __slots__ = ("fd", "former_fd", "inode", "lookups", "nodeid", "others", "parent", "stored")
+    __slots__ = ("fd", "former_fd", "inode", "lookups", "nodeid", "others", "parent", "stored", "was_opened")
 
     def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
         self.nodeid = nodeid
@@ -39,6 +40,7 @@ class Node:
         self.lookups = 0
         self.fd = -1
         self.former_fd = -1
+        self.was_opened = False
 
     def stands_at(self, parent: "Directory", stored: bytes) -> bool:
         """Say whether this is the place by which the node is found."""

@@ -6,6 +6,7 @@ Each method takes a request apart, calls one thing below and puts the answer tog
 import errno
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -253,8 +254,13 @@ class Operations(pyfuse3.Operations):
 
     @_answers
     def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
-        """Open a file."""
-        return self._opened(self.core.open(inode, flags))
+        """Open a file; a small one that will be read is given to the kernel's cache at once."""
+        file, content = self.core.open_with_content(inode, flags)
+        if content:
+            # It saves the read that would follow. Without room for it, that will come.
+            with suppress(OSError):
+                pyfuse3.notify_store(inode, 0, cast("bytes", content))
+        return self._opened(file)
 
     @_answers_later
     async def read(self, fh: int, off: int, size: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from kmsfs import backing
+from kmsfs.errors import CorruptFileError
 from kmsfs.file import File
 
 _STREAMED_BYTES: Final = 1 << 17
@@ -51,6 +52,15 @@ class Waiting:
         offset, count = file.extent(plain_offset, length)
         await self._in_thread(partial(backing.warm, file.chunks.fd, offset, count))
         return file.read(plain_offset, length)
+
+    def read_now(self, file: File, plain_offset: int, length: int) -> memoryview | bytes:
+        """Read what can be had without waiting; empty where it would wait, or cannot be read."""
+        if not self._in_memory and not self._asks_cache:
+            return b""
+        try:
+            return file.read(plain_offset, length, cached_only=not self._in_memory)
+        except (OSError, CorruptFileError):
+            return b""
 
     async def fsync(self, file: File, *, data_only: bool) -> None:
         """Make a file durable."""
