@@ -4,13 +4,14 @@ Streams, one line at a time. Verifies nothing: that is `agent.audit.checking`, w
 """
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from agent.audit.chain import MAX_LINE_BYTES
-from agent.audit.layout import log_paths
+from agent.audit.layout import sealed_paths
 
 
 class Identity(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,28 +73,44 @@ def parse(line: bytes) -> Record | None:
 
 
 def lines(log_path: Path) -> Iterator[bytes]:
-    """Yield all whole lines of a log that are still there, the oldest first.
+    """Yield all whole lines of a log that are still there, the oldest first; the agent may be writing to it.
 
     Raises:
         OSError: a file cannot be read.
     """
-    for path in log_paths(log_path):
-        yield from lines_of(path)
+    read = set[Path]()
+    while True:
+        for path in sealed_paths(log_path):
+            if path not in read:
+                read.add(path)
+                yield from lines_of(path)
+        with _opened(log_path) as file:
+            # Opened first, looked around afterwards: otherwise a file might be sealed in between and missed.
+            if read.issuperset(sealed_paths(log_path)):
+                yield from _whole_lines(file)
+                return
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of one file; none if it is not there, as when it is sealed just now.
+    """Yield the whole lines of one file; none if it is not there.
 
     Raises:
         OSError: it cannot be read.
     """
+    with _opened(path) as file:
+        yield from _whole_lines(file)
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except FileNotFoundError:
-        return
-    with file:
-        while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
-            yield line
+        return BytesIO()
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+        yield line
 
 
 _DECODER: Final = msgspec.json.Decoder(Record)

@@ -12,7 +12,7 @@ import click
 
 from agent.audit import query as questions
 from agent.audit.errors import AuditVerificationError
-from agent.audit.layout import public_key_path
+from agent.audit.layout import log_paths, public_key_path
 from agent.audit.query import Outcome, Question
 from agent.audit.reading import lines
 from agent.audit.verify import Demands, checked
@@ -193,7 +193,7 @@ def usage(
 
 
 def _ask(path: Path, question: Question) -> Iterator[tuple[bytes, Record]]:
-    if not path.exists():
+    if not any(file.exists() for file in log_paths(path)):
         raise AuditVerificationError(f"{path}: no log; no agent ever wrote there, or it was removed")
     try:
         yield from questions.matching(lines(path), question)

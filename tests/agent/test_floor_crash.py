@@ -170,3 +170,26 @@ def test_a_seal_is_completed(tmp_path: Path, reached: str) -> None:
     assert not report.problems
     assert (report.records, report.digests) == (12, 3 + (step > 0))
     assert len(sealed_paths(path)) == 2 + (step > 0)
+
+
+def test_checks_while_it_is_written(tmp_path: Path) -> None:
+    """A log that is written and sealed all the time is whole to every look at it, and read without a gap."""
+    path = tmp_path / "audit.jsonl"
+    with subprocess.Popen(
+        [sys.executable, "-c", AUDIT_WRITER, path, "0"],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    ) as writer:
+        assert writer.stdout is not None
+        try:
+            for _ in range(5):
+                for _ in range(200):
+                    writer.stdout.readline()
+                report = verify(path)
+                assert not report.problems
+                sequences = [json.loads(line)["chain"]["sequence"] for line in lines(path)]
+                assert sequences == list(range(1, len(sequences) + 1))
+                assert len(sequences) >= report.records
+        finally:
+            writer.send_signal(signal.SIGKILL)
+            writer.stdout.close()

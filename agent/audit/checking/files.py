@@ -13,8 +13,8 @@ from agent.crypto.digestkey import PublicKey, PublicKeyError
 
 _MAX_SMALL_BYTES: Final = 64 * 1024
 _NUMBER: Final = re.compile(r".*-([0-9]{8,})-[0-9]{8}T[0-9]{6}Z\.\w+", re.DOTALL)
-_TRIES: Final = 5
-_SETTLE_SECONDS: Final = 0.2
+_TRIES: Final = 50
+_SETTLE_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +61,36 @@ def take_snapshot(path: Path) -> Snapshot:
         AuditVerificationError: there is no log.
         OSError: a file cannot be read.
     """
-    snapshot = _look(path)
+    sealed = _numbered(path.parent, path.stem, path.suffix)
     for _ in range(_TRIES):
-        if _is_settled(path, snapshot):
-            return snapshot
-        snapshot.close()
+        active, before = _open(path), sealed
+        sealed = _numbered(path.parent, path.stem, path.suffix)
+        # No file was sealed in between, so this is the one that follows those.
+        if active is not None and sealed == before:
+            return Snapshot(_digests_until(path, sealed), sealed, active)
+        if active is not None:
+            active.close()
         time.sleep(_SETTLE_SECONDS)
-        snapshot = _look(path)
+    snapshot = Snapshot(_digests_until(path, sealed), sealed, _open(path))
     if not snapshot.digests and not snapshot.sealed and snapshot.active is None:
         raise AuditVerificationError(f"{path}: no log; no agent ever wrote there, or it was removed")
     return snapshot
 
 
-def _look(path: Path) -> Snapshot:
-    digests = _numbered(path.parent / "digests", path.stem, ".json")
-    active = _open(path)
-    sealed = _numbered(path.parent, path.stem, path.suffix)
-    return Snapshot(tuple((file.name, _read_small(file)) for file in digests), sealed, active)
-
-
-def _is_settled(path: Path, snapshot: Snapshot) -> bool:
-    """Tell whether the agent was not just sealing a file."""
-    sealed = {file.name for file in snapshot.sealed}
-    now = [file.name for file in _numbered(path.parent / "digests", path.stem, ".json")]
-    same = now == [name for name, _content in snapshot.digests]
-    return same and snapshot.active is not None and _newest_files(snapshot.digests) <= sealed
+def _digests_until(path: Path, sealed: tuple[Path, ...]) -> tuple[tuple[str, bytes], ...]:
+    """Return the digests without those of files that were sealed after these."""
+    digests = [
+        (file.name, _read_small(file)) for file in _numbered(path.parent / "digests", path.stem, ".json")
+    ]
+    names = {file.name for file in sealed}
+    end = len(digests)
+    for number in reversed(range(len(digests))):
+        files = _files_in(digests[number][1])
+        if files and not files.isdisjoint(names):
+            break
+        if files and all(path.with_name(name).exists() for name in files):
+            end = number
+    return tuple(digests[:end])
 
 
 def read_head(path: Path) -> tuple[Head, list[Problem]]:
@@ -121,11 +126,11 @@ def load_key(path: Path, given: bytes | None) -> tuple[PublicKey, list[Problem]]
     return key, []
 
 
-def _newest_files(digests: tuple[tuple[str, bytes], ...]) -> set[str]:
-    """Return the files that the newest digest names; they get their names just after it was written."""
+def _files_in(digest: bytes) -> set[str]:
+    """Return the files that a digest names, be it a good one or not."""
     try:
-        return {file["name"] for file in json.loads(digests[-1][1])["logFiles"]}
-    except (ValueError, KeyError, TypeError, IndexError):
+        return {str(file["name"]).rpartition("/")[2] for file in json.loads(digest)["logFiles"]}
+    except (ValueError, KeyError, TypeError):
         return set()
 
 
