@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.api import codec
+from agent.api.enums import GrantOperation
 from agent.api.operations import (
     CREATE_ALIAS,
+    CREATE_GRANT,
     CREATE_KEY,
     DECRYPT,
     DESCRIBE_KEY,
     DISABLE_KEY,
     ENABLE_KEY,
     GENERATE_DATA_KEY,
+    LIST_GRANTS,
     LIST_KEY_ROTATIONS,
+    REVOKE_GRANT,
     ROTATE_KEY_ON_DEMAND,
 )
 from agent.api.shapes.aliases import CreateAliasRequest
 from agent.api.shapes.cryptographic import DecryptRequest, GenerateDataKeyRequest
+from agent.api.shapes.grants import CreateGrantRequest, ListGrantsRequest, RevokeGrantRequest
 from agent.api.shapes.keys import (
     CreateKeyRequest,
     DescribeKeyRequest,
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
 CALLERS = 6
 CONTEXT = {"purpose": "crash"}
+GRANTEE = "arn:aws:iam::000000000000:user/grantee"
 
 
 @dataclass
@@ -49,6 +55,8 @@ class Answered:
 
     keys: list[str] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
+    grants: dict[str, list[str]] = field(default_factory=dict)
+    revoked: dict[str, str] = field(default_factory=dict)
     rotations: dict[str, int] = field(default_factory=dict)
     data_keys: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
@@ -101,10 +109,21 @@ class Caller:
             # From here on it will be done, by this life of the agent or the next.
             told.rotations[key_id] = rotation + 1
             wait_until_rotated(client, key_id)
+        for _ in range(3):
+            told.grants.setdefault(key_id, []).append(self._grant(client, key_id))
+        ended = self._grant(client, key_id)
+        self._call(client, REVOKE_GRANT, RevokeGrantRequest(key_id=key_id, grant_id=ended))
+        told.revoked[ended] = key_id
         other = self._call(client, CREATE_KEY, CreateKeyRequest()).key_metadata.key_id
         told.keys.append(other)
         self._call(client, DISABLE_KEY, DisableKeyRequest(key_id=other))
         told.disabled.append(other)
+
+    def _grant(self, client: AgentClient, key_id: str) -> str:
+        request = CreateGrantRequest(
+            key_id=key_id, grantee_principal=GRANTEE, operations=(GrantOperation.DECRYPT,)
+        )
+        return self._call(client, CREATE_GRANT, request).grant_id
 
     def _call(
         self, client: AgentClient, operation: Operation[Request, Response], request: Request
@@ -167,6 +186,11 @@ def check(client: AgentClient, answered: Answered) -> None:
         rotations = client.call(LIST_KEY_ROTATIONS, ListKeyRotationsRequest(key_id=key_id)).rotations
         # One more may have been made whose answer was lost.
         assert count <= len(rotations) <= count + 1
+    for key_id, grants in answered.grants.items():
+        # More may have been made whose answers were lost.
+        assert set(grants) <= grants_of(client, key_id)
+    for grant_id, key_id in answered.revoked.items():
+        assert grant_id not in grants_of(client, key_id)
     for key_id in answered.disabled:
         assert (
             client.call(DESCRIBE_KEY, DescribeKeyRequest(key_id=key_id)).key_metadata.key_state == "Disabled"
@@ -175,3 +199,8 @@ def check(client: AgentClient, answered: Answered) -> None:
     for key_id, blob, plaintext in answered.data_keys:
         request = DecryptRequest(key_id=key_id, ciphertext_blob=blob, encryption_context=CONTEXT)
         assert client.call(DECRYPT, request).plaintext == plaintext
+
+
+def grants_of(client: AgentClient, key_id: str) -> set[str]:
+    """Return the ids of a key's grants."""
+    return {grant.grant_id for grant in client.call(LIST_GRANTS, ListGrantsRequest(key_id=key_id)).grants}
