@@ -58,7 +58,7 @@ def rotate(kms: Kms, transaction: StoreTransaction, key: Key, rotation_type: Rot
 def material_state(kms: Kms, key: Key, material: KeyMaterial) -> KeyMaterialState:
     """Return the place of a material in its key."""
     if material.pending_rotation:
-        return _WAITING[_waiting(kms, key) is not None]
+        return _WAITING[all(map(imports.is_present, _copies(kms, key, material.material_id)))]
     current = material.material_id == key.current_material_id
     return KeyMaterialState.CURRENT if current else KeyMaterialState.NON_CURRENT
 
