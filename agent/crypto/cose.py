@@ -1,7 +1,8 @@
 """Owns COSE_Sign1 (RFC 9052, section 4.2) with ES384 (RFC 9053), and strict CBOR (RFC 8949) for its content.
 
-Strict: no item of indefinite length, no key twice, no tags, nothing nested deeper than needed, nothing after
-the end. Whatever a length says, no more is read than is there.
+Strict: no key twice, no tags, nothing nested deeper than needed, nothing after the end. Whatever a length
+says, no more is read than is there. Items of indefinite length are taken: the payloads of attestation
+documents are such.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +75,6 @@ def decode(encoded: bytes) -> object:
         tag_hook=_refuse_tag,
         semantic_decoders=_NoTags(),
         max_depth=_MAX_DEPTH,
-        allow_indefinite=False,
         allow_duplicate_keys=False,
     )
     try:
@@ -125,4 +125,4 @@ def verify(message: Sign1, public_key: object) -> None:
 
 
 def _refuse_tag(*_arguments: object) -> NoReturn:
-    raise CoseError("has a tag")
+    raise ValueError("no tag is needed")
