@@ -63,7 +63,8 @@ def _structure(kind: inspect.Type, value: object, path: str) -> Iterator[str]:
         if member is not None:
             yield from _member(field.type, member, where)
         elif field.required:
-            yield _failure("Value null", where, "Member must not be null")
+            shown = "Value" if _unwrap(field.type)[1] else "Value null"
+            yield _failure(shown, where, "Member must not be null")
 
 
 def _member(kind: inspect.Type, value: Any, where: str) -> Iterator[str]:  # noqa: ANN401 -- any JSON value

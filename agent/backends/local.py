@@ -70,13 +70,28 @@ def decrypt(
         IncorrectKeyException: the blob is another key's.
     """
     parsed = blobs.parse(blob)
-    material = store.material(key.region, parsed.material_id)
+    material = _named_material(store, key, parsed)
+    plaintext = blobs.open(parsed, barrier.unwrap_material(material), contexts.encode(context or {}))
+    return plaintext, material.material_id
+
+
+def require_own(store: Store, key: Key, blob: bytes) -> None:
+    """Refuse a CiphertextBlob that is not the key's, whatever the key may be used for.
+
+    Raises:
+        InvalidCiphertextException: not a CiphertextBlob.
+        IncorrectKeyException: another key's.
+    """
+    _named_material(store, key, blobs.parse(blob))
+
+
+def _named_material(store: Store, key: Key, blob: blobs.Blob) -> KeyMaterial:
+    material = store.material(key.region, blob.material_id)
     if material is None or material.key_id != key.key_id:
         raise IncorrectKeyException(
             "The key ID in the request does not identify a CMK that can perform this operation."
         )
-    plaintext = blobs.open(parsed, barrier.unwrap_material(material), contexts.encode(context or {}))
-    return plaintext, material.material_id
+    return material
 
 
 def key_of(store: Store, region: str, blob: bytes) -> Key | None:

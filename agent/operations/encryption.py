@@ -64,6 +64,7 @@ def decrypt_targets(request: DecryptRequest) -> tuple[Target, ...]:
 def decrypt(kms: Kms, caller: Caller, keys: Keys, request: DecryptRequest) -> DecryptResponse:
     """Decrypt what this service encrypted, or under an RSA key whatever was encrypted to its public half."""
     (key,) = keys
+    _require_own(kms, key, request, request.encryption_algorithm)
     algorithm = _require_usable(key, "Decrypt", request.encryption_algorithm)
     if _ignores_ciphertext(request):
         raise dry_run_succeeded()
@@ -100,6 +101,7 @@ def re_encrypt_targets(request: ReEncryptRequest) -> tuple[Target, ...]:
 def re_encrypt(kms: Kms, _caller: Caller, keys: Keys, request: ReEncryptRequest) -> ReEncryptResponse:
     """Decrypt under one key and encrypt under another of any kind, or under the same with another context."""
     source, destination = keys
+    _require_own(kms, source, request, request.source_encryption_algorithm)
     decrypting = _require_usable(source, "ReEncrypt", request.source_encryption_algorithm)
     encrypting = _require_usable(destination, "ReEncrypt", request.destination_encryption_algorithm)
     if _ignores_ciphertext(request):
@@ -119,6 +121,15 @@ def re_encrypt(kms: Kms, _caller: Caller, keys: Keys, request: ReEncryptRequest)
         source_key_material_id=source_material_id,
         destination_key_material_id=destination.current_material_id if encrypting is _SYMMETRIC else None,
     )
+
+
+def _require_own(
+    kms: Kms, key: Key, request: CiphertextRequest, algorithm: EncryptionAlgorithmSpec | None
+) -> None:
+    """Look first whether a ciphertext that names its key names this one: AWS does before all else."""
+    if algorithm in (None, _SYMMETRIC) and not _ignores_ciphertext(request):
+        assert request.ciphertext_blob is not None
+        local.require_own(kms.store, key, request.ciphertext_blob)
 
 
 def _require_usable(

@@ -33,6 +33,7 @@ _LIST_LIMIT: Final = 100
 
 def enable_key_rotation(kms: Kms, _caller: Caller, keys: Keys, request: EnableKeyRotationRequest) -> Empty:
     """Have the key's material replaced periodically, or change the period."""
+    require_state(keys[0], "EnableKeyRotation")
     _require_symmetric(keys[0])
     refuse_replica(keys[0])
     now = kms.now()
@@ -68,6 +69,7 @@ def rotate_key_on_demand(
     kms: Kms, _caller: Caller, keys: Keys, _request: RotateKeyOnDemandRequest
 ) -> RotateKeyOnDemandResponse:
     """Begin to replace the key's material; the jobs do it at once. While one is under way it is that one."""
+    require_state(keys[0], "RotateKeyOnDemand")
     _require_symmetric(keys[0])
     refuse_replica(keys[0])
     with kms.store.write() as transaction:

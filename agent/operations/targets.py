@@ -18,7 +18,9 @@ from agent.operations.tokens import grant_of_token, grant_with_id
 
 ALIAS_PREFIX: Final = "alias/"
 _KEY_PREFIX: Final = "key/"
-_KEY_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|mrk-[0-9a-f]{32}")
+_KEY_ID: Final = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|mrk-[0-9a-f]{32}"
+)
 _CIPHERTEXT_REFUSED: Final = (
     "The ciphertext refers to a customer master key that does not exist, "
     "does not exist in this region, or you are not allowed to access."
@@ -163,7 +165,9 @@ def find_key(kms: Kms, key_id: str, *, takes_alias: bool = False) -> Key:
     key = kms.key(resource)
     if key is None:
         if _KEY_ID.fullmatch(resource) is None:
-            raise NotFoundException(f"Invalid keyId '{resource}'")
+            # As on AWS: quoted where the request named it so, bare where it comes out of an ARN.
+            shown = f"'{resource}'" if resource is key_id else resource
+            raise NotFoundException(f"Invalid keyId {shown}")
         raise key_not_found(kms, resource)
     return key
 

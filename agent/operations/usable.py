@@ -45,9 +45,7 @@ def require_symmetric(key: Key, operation_name: str) -> None:
     """
     require_usable(key, operation_name, KeyUsage.ENCRYPT_DECRYPT, None)
     if key.key_spec is not KeySpec.SYMMETRIC_DEFAULT:
-        raise InvalidKeyUsageException(
-            f"{key.arn} key spec is {key.key_spec} which is not valid for {operation_name}."
-        )
+        raise InvalidKeyUsageException("You cannot generate a data key with an asymmetric CMK")
 
 
 def end_dry_run(dry_run: bool | None) -> None:  # noqa: FBT001 -- the member as it was sent

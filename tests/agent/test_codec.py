@@ -53,6 +53,7 @@ INVALID: list[tuple[Operation[Any, Any], dict[str, Any], str]] = [
         (f"{ONE} Value '0' at 'numberOfBytes' {FAILED} have value greater than or equal to 1"),
     ),
     (DISABLE_KEY, {}, f"{ONE} Value null at 'keyId' {FAILED} not be null"),
+    (ENCRYPT, {"KeyId": "k"}, f"{ONE} Value at 'plaintext' {FAILED} not be null"),
     (
         DISABLE_KEY,
         {"KeyId": None},

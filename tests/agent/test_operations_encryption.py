@@ -310,5 +310,29 @@ async def test_asymmetric_keys_make_no_data_keys(service: Service) -> None:
     """A key of another spec is refused even where its usage is encryption."""
     made = await service.create_key()
     service.force(made.key_id, key_spec=KeySpec.RSA_2048)
-    with pytest.raises(InvalidKeyUsageException, match="key spec is RSA_2048"):
+    with pytest.raises(
+        InvalidKeyUsageException, match="You cannot generate a data key with an asymmetric CMK"
+    ):
         await service.call("GenerateDataKey", key_id=made.key_id, key_spec="AES_256")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"key_spec": "RSA_2048", "key_usage": "ENCRYPT_DECRYPT"},
+        {"key_spec": "RSA_2048", "key_usage": "SIGN_VERIFY"},
+        {"origin": "EXTERNAL"},
+    ],
+)
+async def test_whose_ciphertext_it_is_comes_first(service: Service, members: dict[str, Any]) -> None:
+    """As seen on AWS: another key's ciphertext is told before usage, state and algorithm of the named key."""
+    source, other = await service.create_key(), await service.create_key(**members)
+    blob = (await service.call("Encrypt", key_id=source.key_id, plaintext=b"t")).ciphertext_blob
+    for operation, named in (
+        ("Decrypt", {"key_id": other.key_id}),
+        ("ReEncrypt", {"source_key_id": other.key_id, "destination_key_id": source.key_id}),
+    ):
+        with pytest.raises(IncorrectKeyException):
+            await service.call(operation, ciphertext_blob=blob, **named)
+        with pytest.raises(InvalidCiphertextException):
+            await service.call(operation, ciphertext_blob=bytes(256), **named)

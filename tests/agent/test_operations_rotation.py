@@ -177,6 +177,10 @@ async def test_other_specs_do_not_rotate(service: Service, spec: KeySpec, usage:
     assert status == GetKeyRotationStatusResponse(key_rotation_enabled=False, key_id=key)
     listed = await service.call("ListKeyRotations", key_id=key)
     assert (listed.rotations, listed.truncated) == ((), False)
+    await service.call("DisableKey", key_id=key)
+    for operation in ("EnableKeyRotation", "RotateKeyOnDemand", "DisableKeyRotation"):
+        with pytest.raises(DisabledException):  # the state comes before the spec
+            await service.call(operation, key_id=key)
 
 
 async def test_a_rotation_on_demand_takes_its_time(service: Service) -> None:

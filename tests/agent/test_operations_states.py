@@ -54,7 +54,7 @@ TABLE: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "DisableKey": ({}, SWITCHES),
     "EnableKeyRotation": ({}, ROTATION),
     "DisableKeyRotation": ({}, ROTATION),
-    "RotateKeyOnDemand": ({}, ROTATION),
+    "RotateKeyOnDemand": ({}, "ok disabled invalid invalid unsupported invalid ok"),
     "ScheduleKeyDeletion": ({}, "ok ok invalid ok ok ok invalid"),
     "CancelKeyDeletion": ({}, "invalid invalid ok invalid invalid invalid invalid"),
     "UpdateKeyDescription": ({"description": "d"}, NAMES),

@@ -15,7 +15,7 @@ KEYS = [(spec, usage) for spec, usages in USAGES.items() for usage in sorted(usa
 # What each operation needs, and a request that is complete but for the key.
 OPERATIONS: dict[str, tuple[KeyUsage, dict[str, Any]]] = {
     "Encrypt": (KeyUsage.ENCRYPT_DECRYPT, {"plaintext": b"m"}),
-    "Decrypt": (KeyUsage.ENCRYPT_DECRYPT, {"ciphertext_blob": b"c"}),
+    "Decrypt": (KeyUsage.ENCRYPT_DECRYPT, {}),
     "GenerateDataKey": (KeyUsage.ENCRYPT_DECRYPT, {"key_spec": "AES_256"}),
     "GenerateDataKeyWithoutPlaintext": (KeyUsage.ENCRYPT_DECRYPT, {"key_spec": "AES_256"}),
     "GenerateDataKeyPair": (KeyUsage.ENCRYPT_DECRYPT, {"key_pair_spec": "ECC_NIST_P256"}),
@@ -42,12 +42,13 @@ OPERATIONS: dict[str, tuple[KeyUsage, dict[str, Any]]] = {
 }
 
 
-async def key_of(service: Service, spec: KeySpec, usage: KeyUsage) -> tuple[str, str]:
-    """Return id and ARN of a disabled key; its material is never reached here."""
+async def key_of(service: Service, spec: KeySpec, usage: KeyUsage) -> tuple[str, str, bytes]:
+    """Return id and ARN of a disabled key, and a ciphertext that names it; its material is not reached."""
     made = await service.create_key()
+    blob = (await service.call("Encrypt", key_id=made.key_id, plaintext=b"m")).ciphertext_blob
     service.force(made.key_id, KeyState.DISABLED, key_spec=spec, key_usage=usage)
     assert made.arn is not None
-    return made.key_id, made.arn
+    return made.key_id, made.arn, blob
 
 
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name in HANDLERS])
@@ -58,7 +59,9 @@ async def test_keys_of_another_usage(service: Service, operation: str) -> None:
     for spec, usage in KEYS:
         if usage is needed:
             continue
-        key, arn = await key_of(service, spec, usage)
+        key, arn, blob = await key_of(service, spec, usage)
+        if operation == "Decrypt":  # whether the ciphertext is the key's own comes first
+            members = {"ciphertext_blob": blob}
         with pytest.raises(InvalidKeyUsageException) as caught:
             await service.call(operation, key_id=key, **members)
         assert caught.value.message == f"{arn} key usage is {usage} which is not valid for {operation}."
@@ -69,14 +72,18 @@ async def test_keys_of_another_usage(service: Service, operation: str) -> None:
 async def test_re_encrypt_with_keys_of_another_usage(service: Service) -> None:
     """Source and destination both must be keys that encrypt."""
     good = (await service.create_key()).key_id
+    good_blob = (await service.call("Encrypt", key_id=good, plaintext=b"m")).ciphertext_blob
     for spec, usage in KEYS:
         if usage is KeyUsage.ENCRYPT_DECRYPT:
             continue
-        key, arn = await key_of(service, spec, usage)
-        for source, destination in ((key, good), (good, key)):
+        key, arn, blob = await key_of(service, spec, usage)
+        for source, ciphertext, destination in ((key, blob, good), (good, good_blob, key)):
             with pytest.raises(InvalidKeyUsageException) as caught:
                 await service.call(
-                    "ReEncrypt", ciphertext_blob=b"c", source_key_id=source, destination_key_id=destination
+                    "ReEncrypt",
+                    ciphertext_blob=ciphertext,
+                    source_key_id=source,
+                    destination_key_id=destination,
                 )
             assert caught.value.message == f"{arn} key usage is {usage} which is not valid for ReEncrypt."
 
@@ -84,7 +91,7 @@ async def test_re_encrypt_with_keys_of_another_usage(service: Service) -> None:
 @pytest.mark.parametrize("spec", SIGNING_ALGORITHMS)
 async def test_every_signing_algorithm_of_another_spec(service: Service, spec: KeySpec) -> None:
     """A key takes its own algorithms only."""
-    key, _ = await key_of(service, spec, KeyUsage.SIGN_VERIFY)
+    key, _, _ = await key_of(service, spec, KeyUsage.SIGN_VERIFY)
     service.force(key, KeyState.ENABLED)
     for algorithm in set(SigningAlgorithmSpec) - set(SIGNING_ALGORITHMS[spec]):
         for operation, members in (("Sign", {}), ("Verify", {"signature": b"s"})):
@@ -98,7 +105,7 @@ async def test_every_signing_algorithm_of_another_spec(service: Service, spec: K
 @pytest.mark.parametrize("spec", MAC_ALGORITHMS)
 async def test_every_mac_algorithm_of_another_spec(service: Service, spec: KeySpec) -> None:
     """A key takes its own algorithm only."""
-    key, _ = await key_of(service, spec, KeyUsage.GENERATE_VERIFY_MAC)
+    key, _, _ = await key_of(service, spec, KeyUsage.GENERATE_VERIFY_MAC)
     service.force(key, KeyState.ENABLED)
     for algorithm in set(MacAlgorithmSpec) - set(MAC_ALGORITHMS[spec]):
         for operation, members in (("GenerateMac", {}), ("VerifyMac", {"mac": b"m"})):

@@ -55,7 +55,7 @@ TABLE = {
     "DisableKey": [OK, OK, IS, IS, IS, OK, IS, IS],
     "EnableKeyRotation": ROTATION,
     "DisableKeyRotation": ROTATION,
-    "RotateKeyOnDemand": ROTATION,
+    "RotateKeyOnDemand": [OK, DI, IS, IS, IS, UO, IS, OK],  # AWS was seen to; the guide says UO
     "ScheduleKeyDeletion": [OK, OK, IS, IS, OK, OK, OK, IS],
     "CancelKeyDeletion": [IS, IS, OK, OK, IS, IS, IS, IS],
     "CreateAlias": DESCRIPTION,
