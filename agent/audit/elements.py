@@ -28,7 +28,8 @@ wrapping_key_spec xks_key_id xks_proxy_connectivity xks_proxy_uri_endpoint xks_p
 xks_proxy_vpc_endpoint_service_name xks_proxy_vpc_endpoint_service_owner
 """
 _OWN_REQUEST_NAMES: Final = """
-access_key_id duration_seconds permissions_boundary policy_document principal_arn role_session_name status
+access_key_id action duration_seconds permissions_boundary policy_document principal_arn role_session_name
+status
 """
 _KEY_ID: Final = "keyId"
 _ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -23,7 +23,6 @@ _IDENTITY_TYPES: Final[Mapping[PrincipalKind, str]] = {
     "User": "IAMUser",
     "AssumedRole": "AssumedRole",
 }
-_TYPES: Final = {"Account": "Root", "User": "IAMUser", "AssumedRole": "AssumedRole"}
 _UNKNOWN: Final = "Unknown"
 _WRITES: Final = (
     "Cancel",
@@ -155,7 +154,7 @@ def _user_identity(principal: Principal | None, account_id: str) -> dict[str, ob
     if principal is None:
         return {"accountId": account_id, "invokedBy": "AWS Internal"}
     identity: dict[str, object] = {
-        "type": _TYPES[principal.kind] if principal.arn else _UNKNOWN,
+        "type": _IDENTITY_TYPES[principal.kind] if principal.arn else _UNKNOWN,
         "principalId": principal.principal_id,
         "arn": principal.arn,
         "accountId": principal.account_id,

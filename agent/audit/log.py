@@ -314,30 +314,30 @@ class AuditLog:
         now = self._now()
         if not self._journal.is_due(now) or trio.current_time() < self._seal_again:
             return
-        checkpoint = self.usage.checkpoint(self._journal.end, self._key)
+        usage = self.usage.copy()
         with trio.CancelScope(shield=True):
             try:
-                await trio.to_thread.run_sync(self._seal, now, checkpoint, limiter=self._thread)
+                await trio.to_thread.run_sync(self._seal, now, usage, limiter=self._thread)
             except AuditUnavailableError as error:
                 self._seal_again = trio.current_time() + _TICK_SECONDS
                 self._health.report_digests(str(error))
             else:
                 self._health.report_digests(None)
 
-    def _seal(self, now: float, checkpoint: bytes) -> None:
+    def _seal(self, now: float, usage: UsageIndex) -> None:
         self._journal.seal(now)
-        self._write_checkpoint(checkpoint)
+        self._write_checkpoint(usage)
 
     def _close(self) -> None:
         try:
             self._write([])
-            self._write_checkpoint(self.usage.checkpoint(self._journal.end, self._key))
+            self._write_checkpoint(self.usage)
         finally:
             self._journal.close()
 
-    def _write_checkpoint(self, checkpoint: bytes) -> None:
+    def _write_checkpoint(self, usage: UsageIndex) -> None:
         """Keep the last uses; without them the next start has more to read, and nothing is lost."""
         try:
-            usages.write_checkpoint(self._path, checkpoint)
+            usages.write_checkpoint(self._path, usage.checkpoint(self._journal.end, self._key))
         except OSError as error:
             _LOG.warning("audit: the last uses are not kept apart from the log: %s", error.strerror)

@@ -81,8 +81,14 @@ class UsageIndex:
             time = _seconds(record.event_time)
             self.note(record.event_name, arns, time, record.event_id, record.request_id)
 
+    def copy(self) -> "UsageIndex":
+        """Return the index as it is now."""
+        other = UsageIndex(self.tracking_start)
+        other._last = self._last.copy()
+        return other
+
     def checkpoint(self, end: Link, key: DigestKey) -> bytes:
-        """Return the index as it is at the end of the chain, to be kept in a file."""
+        """Return the index as of the end of the chain, to be kept in a file; slow if there are many keys."""
         keys = {
             arn: (use.operation.value, use.timestamp, use.event_id, use.request_id)
             for arn, use in self._last.items()

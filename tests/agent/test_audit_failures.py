@@ -197,6 +197,39 @@ async def test_a_file_that_comes_back(tmp_path: Path, move: Callable[[Path, Path
     assert verify(path).records == 2
 
 
+def make_immutable(path: Path, *, immutable: bool) -> bool:
+    """Set or clear a file's immutable attribute; tell whether that could be done."""
+    command = ["chattr", "+i" if immutable else "-i", path]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def immutable_directory(tmp_path: Path) -> Path:
+    """A directory in which files can be made immutable."""
+    probe = tmp_path / "probe"
+    probe.touch()
+    if not make_immutable(probe, immutable=True):
+        pytest.skip("this filesystem has no immutable files, or this user may not make them")
+    make_immutable(probe, immutable=False)
+    return tmp_path
+
+
+async def test_a_log_that_may_not_be_written(immutable_directory: Path) -> None:
+    """A log that becomes immutable fails requests, and goes on when it is no longer."""
+    path = immutable_directory / "audit.jsonl"
+    async with running(open_log(path)) as log:
+        await succeed(log)
+        make_immutable(path, immutable=True)
+        try:
+            for _ in range(3):
+                with pytest.raises(AuditUnavailableError, match="not permitted"):
+                    await succeed(log)
+        finally:
+            make_immutable(path, immutable=False)
+        await succeed(log)
+    assert verify(path).records == 2
+
+
 async def test_a_digest_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Records go on without it, it is said once, and the next one that can be written covers both hours."""
     path, time = tmp_path / "audit.jsonl", [TIME]
