@@ -36,7 +36,8 @@ _SECONDS = {"m": 60, "h": 3600}
 def access_key_group() -> None:
     """Make and manage the keys that requests over TCP are signed with.
 
-    PRINCIPAL is an ARN, or short for one of the agent's account: user/NAME, role/NAME or root.
+    PRINCIPAL is an ARN, or short for one of the agent's account: user/NAME, role/NAME or root. ID is the
+    access key id.
     """
 
 
@@ -87,7 +88,7 @@ def list_(principal: str | None, agent_url: str, *, as_json: bool) -> None:
 
 
 @access_key_group.command("disable")
-@click.argument("access_key_id")
+@click.argument("access_key_id", metavar="ID")
 @agent_option
 def disable(access_key_id: str, agent_url: str) -> None:
     """Refuse what is signed with an access key, until it is enabled again."""
@@ -95,7 +96,7 @@ def disable(access_key_id: str, agent_url: str) -> None:
 
 
 @access_key_group.command("enable")
-@click.argument("access_key_id")
+@click.argument("access_key_id", metavar="ID")
 @agent_option
 def enable(access_key_id: str, agent_url: str) -> None:
     """Take what is signed with an access key again."""
@@ -103,7 +104,7 @@ def enable(access_key_id: str, agent_url: str) -> None:
 
 
 @access_key_group.command("delete")
-@click.argument("access_key_id")
+@click.argument("access_key_id", metavar="ID")
 @agent_option
 def delete(access_key_id: str, agent_url: str) -> None:
     """Remove an access key for good, or end a session."""
