@@ -32,7 +32,7 @@ ON_A_KEY: Final[dict[str, dict[str, Any]]] = {
     "Decapsulate": {
         "key_id": "KEY",
         "shared_secret_ciphertext_blob": b"x",
-        "encapsulation_algorithm": "ML_KEM_768",
+        "encapsulation_algorithm": "ML_KEM",
     },
     "Decrypt": {"key_id": "KEY", "ciphertext_blob": "BLOB"},
     "DeleteImportedKeyMaterial": {"key_id": "KEY"},
@@ -42,7 +42,7 @@ ON_A_KEY: Final[dict[str, dict[str, Any]]] = {
     "DisableKeyRotation": {"key_id": "KEY"},
     "EnableKey": {"key_id": "KEY"},
     "EnableKeyRotation": {"key_id": "KEY"},
-    "Encapsulate": {"key_id": "KEY", "encapsulation_algorithm": "ML_KEM_768"},
+    "Encapsulate": {"key_id": "KEY", "encapsulation_algorithm": "ML_KEM"},
     "Encrypt": {"key_id": "KEY", "plaintext": b"t"},
     "GenerateDataKey": {"key_id": "KEY", "key_spec": "AES_256"},
     "GenerateDataKeyPair": {"key_id": "KEY", "key_pair_spec": "ECC_NIST_P256"},

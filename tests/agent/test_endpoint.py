@@ -15,7 +15,9 @@ import pytest
 
 from agent.api.errors import KMSInternalException
 from agent.api.operations import CREATE_KEY, GENERATE_RANDOM
+from agent.api.operations.identity import PUT_IDENTITY_POLICY
 from agent.api.shapes.cryptographic import GenerateRandomRequest
+from agent.api.shapes.identity import PutIdentityPolicyRequest
 from agent.api.shapes.keys import CreateKeyRequest
 from agent.audit.reading import lines
 from agent.client import AgentUnavailableError
@@ -113,19 +115,34 @@ def test_the_status_is_told_without_a_record(running_agent: RunningAgent) -> Non
     assert records(running_agent) == []
 
 
+NOBODY_ARN = "arn:aws:iam::000000000000:user/nobody"
+KEYS_OF_ONE_S_OWN = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": ["kms:CreateKey", "kms:TagResource"], "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": "kms:*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/owner": "${aws:username}"}},
+        },
+    ],
+}
 OTHER_USER = """
 import json, os, sys
 from agent.api.errors import ServiceError
 from agent.api.operations import CREATE_KEY, DESCRIBE_KEY, GENERATE_DATA_KEY
 from agent.api.shapes.cryptographic import GenerateDataKeyRequest
-from agent.api.shapes.keys import CreateKeyRequest, DescribeKeyRequest
+from agent.api.shapes.keys import CreateKeyRequest, DescribeKeyRequest, Tag
 from agent.client import AgentClient
 
 url, foreign_key = sys.argv[1:]
 os.setgid(65534)
 os.setuid(65534)
 with AgentClient(url) as client:
-    own = client.call(CREATE_KEY, CreateKeyRequest()).key_metadata.key_id
+    tags = (Tag(tag_key="owner", tag_value="nobody"),)
+    request = CreateKeyRequest(tags=tags, bypass_policy_lockout_safety_check=True)
+    own = client.call(CREATE_KEY, request).key_metadata.key_id
     client.call(GENERATE_DATA_KEY, GenerateDataKeyRequest(key_id=own, number_of_bytes=32))
     try:
         client.call(DESCRIBE_KEY, DescribeKeyRequest(key_id=foreign_key))
@@ -137,7 +154,7 @@ with AgentClient(url) as client:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
 def test_the_kernel_says_who_is_calling(make_agent: Callable[[], RunningAgent]) -> None:
-    """On a socket open to all, each caller is who the kernel says: their keys are theirs, and recorded so."""
+    """On a socket open to all, each caller is who the kernel says: policies and records go by that."""
     agent = make_agent()
     agent.directory.chmod(0o755)
     config = agent.directory / "config.yaml"
@@ -145,6 +162,10 @@ def test_the_kernel_says_who_is_calling(make_agent: Callable[[], RunningAgent]) 
     agent.start("--config", str(config))
     with agent.client() as client:
         key_id = client.call(CREATE_KEY, CreateKeyRequest()).key_metadata.key_id
+        allowed = PutIdentityPolicyRequest(
+            principal_arn=NOBODY_ARN, policy_name="keys", policy_document=json.dumps(KEYS_OF_ONE_S_OWN)
+        )
+        client.call(PUT_IDENTITY_POLICY, allowed)
     other = subprocess.run(
         [sys.executable, "-P", "-c", OTHER_USER, agent.url, key_id],
         stdout=subprocess.PIPE,
@@ -153,12 +174,13 @@ def test_the_kernel_says_who_is_calling(make_agent: Callable[[], RunningAgent]) 
     )
     assert other.stdout == "AccessDeniedException\n"
     told = [(r["eventName"], r["userIdentity"]["arn"], "errorCode" in r) for r in records(agent)]
-    root, nobody = "arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/nobody"
+    root = "arn:aws:iam::000000000000:root"
     assert told == [
         ("CreateKey", root, False),
-        ("CreateKey", nobody, False),
-        ("GenerateDataKey", nobody, False),
-        ("DescribeKey", nobody, True),
+        ("PutIdentityPolicy", root, False),
+        ("CreateKey", NOBODY_ARN, False),
+        ("GenerateDataKey", NOBODY_ARN, False),
+        ("DescribeKey", NOBODY_ARN, True),
     ]
 
 
