@@ -16,7 +16,7 @@ _LABEL: Final = b"kms-agent key material 1"
 _SECRET_LABEL: Final = b"kms-agent secret 1"
 _FINGERPRINT_LABEL: Final = b"kms-agent material fingerprints 1"
 _CACHE_SIZE: Final = 4096
-_PRIVATE_KEYS: Final = 256  # up to 100 KB each, in the library's own form
+_PRIVATE_KEYS: Final = 256  # some 30 KB each at most, in the library's own form
 
 
 class Barrier:
