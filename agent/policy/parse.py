@@ -37,6 +37,8 @@ MAX_BYTES: Final[Mapping[PolicyKind, int]] = {
 """How long the text of a policy may be."""
 
 _MAX_STATEMENTS: Final = 256
+_MAX_QUESTION_MARKS: Final = 256
+"""Each costs one look at every character that it is matched against, for every request."""
 _DOCUMENT: Final = frozenset({"Version", "Id", "Statement"})
 _STATEMENT: Final = frozenset(
     {
@@ -109,6 +111,8 @@ def _load(text: str, max_bytes: int) -> object:
         raise PolicyError("the policy is not valid Unicode") from None
     if size > max_bytes:
         raise PolicyError(f"the policy is {size} bytes long; {max_bytes} are allowed")
+    if text.count("?") > _MAX_QUESTION_MARKS:
+        raise PolicyError(f"the policy has more than {_MAX_QUESTION_MARKS} question marks")
     try:
         return json.loads(
             text,

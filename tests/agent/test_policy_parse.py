@@ -64,6 +64,7 @@ REFUSED: Final[list[tuple[PolicyKind, str, str]]] = [
     (KEY, text(naming(ROOT, Sid="a\nb")), "Sid: .* has characters"),
     (KEY, text(naming(ROOT, Sid="x"), naming(ROOT, Sid="x")), "two statements have the same Sid"),
     (KEY, text(*[naming(ROOT)] * 257), "more than 256 statements"),
+    (KEY, text(naming(ROOT, Sid="?" * 257)), "more than 256 question marks"),
     (KEY, text(statement()), "write either Principal or NotPrincipal"),
     (KEY, text(naming(ROOT, NotPrincipal="*")), "write either Principal or NotPrincipal"),
     (KEY, text({**naming(ROOT), "NotAction": "kms:*"}), "write either Action or NotAction"),
