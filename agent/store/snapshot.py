@@ -4,7 +4,8 @@ A transaction works on a `Draft`, which copies what it changes, so a snapshot th
 was.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -41,11 +42,15 @@ _GROUPS: Final[Mapping[type[Record], _Group]] = {
     IdentityPolicy: _Group(lambda item: (item.principal_arn,), lambda item: item.name),
 }
 
+# A change of a large group must not cost as much as making it.
+_FEW_CHANGES: Final = 16
 # With so many grants on a key, the index is made where they are written and not where they are first used.
 _MANY_GRANTS: Final = 500
 
 Records: TypeAlias = Mapping[Place, Any]
 Groups: TypeAlias = Mapping[Place, tuple[Any, ...]]
+_Change: TypeAlias = tuple[Any, Any]
+"""A record's predecessor, None if it is new, and the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +121,20 @@ class Draft:
     def put(self, kind: type[Record], records: Iterable[Any]) -> None:
         """Add or replace records of one kind."""
         own, place_of, group = self._own(kind), _PLACES[kind], _GROUPS.get(kind)
-        touched: dict[Place, dict[Place, Any]] = {}
+        changed: dict[Place, list[_Change]] = {}
         for record in records:
             place = place_of(record)
+            previous = own.get(place)
             if group is not None:
-                previous = own.get(place)
-                if previous is not None and group.owner(previous) != group.owner(record):
-                    raise AssertionError(f"{kind.__name__} {place} cannot be given to another owner")
                 owner = group.owner(record)
-                if owner not in touched:
-                    touched[owner] = {place_of(item): item for item in self._own_groups(kind).get(owner, ())}
-                touched[owner][place] = record
+                if previous is not None and group.owner(previous) != owner:
+                    raise AssertionError(f"{kind.__name__} {place} cannot be given to another owner")
+                changed.setdefault(owner, []).append((previous, record))
             own[place] = record
         if group is not None:
-            self._own_groups(kind).update(
-                (owner, tuple(sorted(items.values(), key=group.order))) for owner, items in touched.items()
-            )
+            groups = self._own_groups(kind)
+            for owner, changes in changed.items():
+                groups[owner] = _merged(groups.get(owner, ()), changes, group.order)
 
     def delete(self, record: Record) -> None:
         """Remove a record, if it is there; a key with its materials, grants and aliases."""
@@ -143,9 +146,10 @@ class Draft:
             self._delete_belongings(removed)
         elif (group := _GROUPS.get(kind)) is not None:
             groups, owner = self._own_groups(kind), group.owner(removed)
-            rest = tuple(item for item in groups[owner] if item is not removed)
+            rest = list(groups[owner])
+            _take_out(rest, removed, group.order)
             if rest:
-                groups[owner] = rest
+                groups[owner] = tuple(rest)
             else:
                 del groups[owner]
 
@@ -173,3 +177,29 @@ class Draft:
         if kind not in self._groups:
             self._groups[kind] = dict(self._base.groups[kind])
         return self._groups[kind]
+
+
+def _merged(
+    items: tuple[Any, ...], changes: Sequence[_Change], order: Callable[[Any], Any]
+) -> tuple[Any, ...]:
+    """Return a group with records put into it, in order."""
+    if len(changes) > _FEW_CHANGES:
+        present = {id(item): item for item in items}
+        for previous, record in changes:
+            present.pop(id(previous), None)
+            present[id(record)] = record
+        return tuple(sorted(present.values(), key=order))
+    merged = list(items)
+    for previous, record in changes:
+        if previous is not None:
+            _take_out(merged, previous, order)
+        insort(merged, record, key=order)
+    return tuple(merged)
+
+
+def _take_out(items: list[Any], item: Any, order: Callable[[Any], Any]) -> None:  # noqa: ANN401 -- a record
+    """Remove an item, found by its place in the order."""
+    place = bisect_left(items, order(item), key=order)
+    while items[place] is not item:
+        place += 1
+    del items[place]

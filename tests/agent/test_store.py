@@ -16,12 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agent.api.enums import AccessKeyStatus, GrantOperation, KeyState, RotationType
 from agent.keys.grant import Grant
+from agent.keys.grantindex import Use
 from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
 from agent.store.errors import StoreCorruptError, StoreInUseError, StoreUnavailableError, StoreVersionError
 from agent.store.protocol import Store, StoreTransaction
+from agent.store.snapshot import Draft, Snapshot
 from agent.store.sqlite import SqliteStore
-from samples import ACCOUNT_ID, REGION, a_key, a_material, an_alias, material_id
+from samples import ACCOUNT_ID, ALICE, REGION, a_key, a_material, an_alias, material_id
 
 KEY_IDS = st.sampled_from(["k1", "k2", "k3"])
 REGIONS = st.sampled_from([REGION, "eu-south-9"])
@@ -129,6 +131,7 @@ class Model(RuleBasedStateMachine):
             1.5,
             ACCOUNT_ID,
             tuple(sorted(operations)),
+            grantee_principal="arn:a",
             context_equals=None if context is None else tuple(sorted(context.items())),
         )
         with self.store.write() as transaction:
@@ -207,6 +210,7 @@ class Model(RuleBasedStateMachine):
             for key_id in ("k1", "k2", "k3"):
                 own = [grant for grant in grants if grant.key_id == key_id]
                 assert list(self.store.grants(region, key_id)) == own
+                assert list(self.store.grant_index(region, key_id).grants) == own
         assert all(self.store.grant(*place) == grant for place, grant in self.grants.items())
         for arn in ("arn:a", "arn:b"):
             own_policies = [policy for place, policy in sorted(self.policies.items()) if place[0] == arn]
@@ -316,6 +320,57 @@ def test_one_writer_at_a_time(path: Path) -> None:
         key = store.key(REGION, a_key().key_id)
         assert key is not None
         assert key.on_demand_rotation_count == 80
+
+
+def test_many_grants_keep_their_order_and_index(path: Path) -> None:
+    """However grants of a key come and go, one by one or all at once, they are in order and indexed."""
+    grants = [
+        Grant(
+            f"{number * 7 % 601:03}", a_key().key_id, REGION, 1.5, ACCOUNT_ID, (), grantee_principal="arn:a"
+        )
+        for number in range(601)
+    ]
+    with SqliteStore.open(path) as store:
+        with store.write() as transaction:
+            transaction.put(a_key())
+            for grant in grants:
+                transaction.put(grant)
+        check_grants(store, grants)
+        before = store.grants(REGION, a_key().key_id)
+        changed = replace(grants[300], operations=(GrantOperation.DECRYPT,))
+        with store.write() as transaction:
+            transaction.delete(grants[100])
+            transaction.put(changed)
+            transaction.put(replace(changed, name="again"))
+        grants[300] = replace(changed, name="again")
+        del grants[100]
+        check_grants(store, grants)
+        assert len(before) == 601
+    with SqliteStore.open(path) as store:
+        check_grants(store, grants)
+
+
+def test_a_bulk_of_records_counts_as_each_by_itself() -> None:
+    """Many records put at once, some of them twice, replace each other in their turn."""
+    older = [a_material(number, generation=number) for number in range(30)]
+    newer = [replace(material, wrapped=b"newer") for material in older[::3]]
+    draft = Draft(Snapshot())
+    draft.put(KeyMaterial, older[:10])
+    draft.put(KeyMaterial, [*older, *newer])
+    expected = tuple(newer[place // 3] if place % 3 == 0 else older[place] for place in range(30))
+    assert draft.publish().group(KeyMaterial, REGION, a_key().key_id) == expected
+
+
+def check_grants(store: Store, grants: list[Grant]) -> None:
+    """See that the sample key has these grants."""
+    key_id = a_key().key_id
+    expected = sorted(grants, key=lambda grant: grant.grant_id)
+    assert list(store.grants(REGION, key_id)) == expected
+    assert list(store.grant_index(REGION, key_id).grants) == expected
+    caller = replace(ALICE, arn="arn:a")
+    match = store.grant_index(REGION, key_id).matching(caller, Use(GrantOperation.DECRYPT, ()))
+    decrypting = [grant for grant in expected if grant.operations]
+    assert (match and match.grant) == (decrypting[0] if decrypting else None)
 
 
 def test_a_full_disk_changes_nothing(path: Path) -> None:
