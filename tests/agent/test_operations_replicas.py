@@ -12,6 +12,7 @@ from agent.api.errors import (
     AccessDeniedException,
     AlreadyExistsException,
     DisabledException,
+    IncorrectKeyMaterialException,
     InvalidArnException,
     KMSInvalidStateException,
     NotFoundException,
@@ -21,6 +22,7 @@ from agent.api.errors import (
     ValidationException,
 )
 from agent.api.shapes.keys import KeyMetadata, Tag
+from importing import FOREVER, parameters
 from services import ACCOUNT, START, Service
 
 DAY: Final = 86_400
@@ -395,12 +397,54 @@ async def test_rotation_is_the_primary_s(service: Service, operation: str) -> No
     assert here == there
 
 
+async def brought(service: Service, key_id: str, material: bytes, **members: str) -> None:
+    """Import material that stays into a key of the service's Region."""
+    got = await parameters(service, key_id)
+    await service.call("ImportKeyMaterial", **got.members(material), expiration_model=FOREVER, **members)
+
+
 async def test_a_replica_waits_for_its_material_where_that_is_imported(service: Service) -> None:
-    """It knows which material it must get, and has none of it."""
-    east = in_region(service, EAST)
+    """It takes the primary's material and no other, and is deleted and brought back in each Region alone."""
+    east, west = in_region(service, EAST), in_region(service, WEST)
     key = (await east.create_key(multi_region=True, origin="EXTERNAL")).key_id
     with pytest.raises(KMSInvalidStateException, match="is pending import"):
         await east.call("ReplicateKey", key_id=key, replica_region=WEST)
+    await brought(east, key, bytes(32))
+    blob = (await east.call("Encrypt", key_id=key, plaintext=b"t")).ciphertext_blob
+    made = (await east.call("ReplicateKey", key_id=key, replica_region=WEST)).replica_key_metadata
+    assert made.key_state is KeyState.CREATING
+    service.clock.advance(seconds=2)
+    assert (await described(west, key)).key_state is KeyState.PENDING_IMPORT
+    with pytest.raises(IncorrectKeyMaterialException):
+        await brought(west, key, bytes(31) + b"1")
+    await brought(west, key, bytes(32))
+    assert (await described(west, key)).key_state is KeyState.ENABLED
+    assert (await west.call("Decrypt", ciphertext_blob=blob)).plaintext == b"t"
+    await west.call("DeleteImportedKeyMaterial", key_id=key)
+    assert (await described(west, key)).key_state is KeyState.PENDING_IMPORT
+    assert (await described(east, key)).key_state is KeyState.ENABLED
+
+
+async def test_imported_material_rotates_once_every_region_has_it(service: Service) -> None:
+    """New material comes to the primary first, and encrypts nowhere before the replica has it, too."""
+    east, west = in_region(service, EAST), in_region(service, WEST)
+    key = (await east.create_key(multi_region=True, origin="EXTERNAL")).key_id
+    await brought(east, key, bytes(32))
+    await east.call("ReplicateKey", key_id=key, replica_region=WEST)
+    service.clock.advance(seconds=2)
+    await brought(west, key, bytes(32))
+    first = (await described(east, key)).current_key_material_id
+    await brought(east, key, bytes(31) + b"1", import_type="NEW_KEY_MATERIAL")
+    with pytest.raises(KMSInvalidStateException):
+        await east.call("RotateKeyOnDemand", key_id=key)
+    await brought(west, key, bytes(31) + b"1")
+    await east.call("RotateKeyOnDemand", key_id=key)
+    await jobs.run_due(service.kms, service.audit)
+    second = (await described(east, key)).current_key_material_id
+    assert second not in {first, None}
+    assert (await described(west, key)).current_key_material_id == second
+    blob = (await west.call("Encrypt", key_id=key, plaintext=b"t")).ciphertext_blob
+    assert (await east.call("Decrypt", ciphertext_blob=blob)).key_material_id == second
 
 
 async def test_one_record_names_all_keys_that_change(service: Service) -> None:
