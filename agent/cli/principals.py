@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from agent.client import ProtocolError
-from agent.status import Status
+from agent.cli.agents import read_status
 
 if TYPE_CHECKING:
     from agent.client import AgentClient
@@ -17,12 +14,7 @@ def principal_arn(client: AgentClient, text: str) -> str:
     """Return the ARN of a principal; ``user/ann`` is short for one of the agent's account.
 
     Raises:
+        ServiceError: It is short, and the agent does not tell this caller its account.
         ProtocolError: It is short, and whoever is asked for the account is no agent.
     """
-    if text.startswith("arn:"):
-        return text
-    try:
-        account_id = msgspec.json.decode(client.status().body, type=Status).account_id
-    except ValueError:
-        raise ProtocolError(f"{client.url} does not tell its account; write a whole ARN") from None
-    return f"arn:aws:iam::{account_id}:{text}"
+    return text if text.startswith("arn:") else f"arn:aws:iam::{read_status(client).account_id}:{text}"

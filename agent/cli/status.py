@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from agent.audit.errors import AuditUnavailableError
+from agent.cli.agents import read_status
 from agent.cli.options import agent_option, json_option
 from agent.cli.printing import moment, print_fields, print_json
-from agent.client import AgentClient, ProtocolError
-from agent.status import Status
+from agent.client import AgentClient
+
+if TYPE_CHECKING:
+    from agent.status import Status
 
 _FAILING = "failing: "
 
@@ -23,11 +28,7 @@ def status(agent_url: str, *, as_json: bool) -> None:
     Exit status 3 when none does, 12 when it can record nothing and so refuses every request.
     """
     with AgentClient(agent_url) as client:
-        answer = client.status()
-    try:
-        found = msgspec.json.decode(answer.body, type=Status)
-    except ValueError:
-        raise ProtocolError(f"{agent_url} is not a kms-agent: it has no status") from None
+        found = read_status(client)
     if as_json:
         print_json({"url": agent_url, **msgspec.to_builtins(found)})
     else:

@@ -63,15 +63,15 @@ class Signer:
         return tuple((name.decode(), value.decode()) for name, value in added)
 
 
-def load_signer(endpoint: Endpoint, environ: Mapping[str, str]) -> Signer:
-    """Make the signer for an address, as AWS's tools would.
+def load_signer(endpoint: Endpoint, environ: Mapping[str, str], region: str | None = None) -> Signer:
+    """Make the signer for an address, as AWS's tools would; for `region`, if that is given.
 
     Raises:
         CredentialsError: Half an access key is set, or a file that was named cannot be used.
     """
     if endpoint.scheme == "unix":
         return Signer(endpoint.authority, DEFAULT_REGION, None)
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     if not region:
         found = _AWS_HOST.fullmatch(endpoint.host)
         region = found[1] if found else DEFAULT_REGION

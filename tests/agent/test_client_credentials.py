@@ -162,6 +162,12 @@ def test_our_client_signs_and_shows_certificates(
         pytest.raises(MissingAuthenticationTokenException),
     ):
         asking.call(LIST_KEYS, ListKeysRequest())
+    refused = agent.command("status", "--agent", url)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    agent.environ |= trust
+    refused = agent.command("status", "--agent", url)
+    assert refused.returncode == 4
+    assert "set AWS_ACCESS_KEY_ID" in refused.stderr
     with (
         environment(trust | key | {"AWS_REGION": "mars"}),
         AgentClient(url) as asking,
