@@ -44,7 +44,11 @@ _ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What is told of an answer, by operation; of others that change something, only the key."""
 
-_MATERIALS: Final = ("key_material_id", "source_key_material_id", "destination_key_material_id")
+_MATERIALS: Final = (
+    ("key_material_id", "keyMaterialId"),
+    ("source_key_material_id", "sourceKeyMaterialId"),
+    ("destination_key_material_id", "destinationKeyMaterialId"),
+)
 _RECORDED_PCRS: Final = (1, 2, 3, 4, 8)
 _DATES: Final = frozenset({"creation_date", "deletion_date", "expiration", "valid_to"})
 
@@ -101,7 +105,7 @@ def response_elements(event_name: str, response: object, key_arn: str | None) ->
 
 def materials(response: object) -> dict[str, object] | None:
     """Return which key material served, as CloudTrail's `additionalEventData` has it; None if none did."""
-    shown = {_camel(name): getattr(response, name, None) for name in _MATERIALS}
+    shown = {recorded: getattr(response, name, None) for name, recorded in _MATERIALS}
     return {name: value for name, value in shown.items() if value} or None
 
 
