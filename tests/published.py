@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final
 
 import cryptography_vectors
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers, RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 _ROOT: Final = Path(cryptography_vectors.__file__).parent
 
@@ -47,3 +49,18 @@ def labelled(name: str) -> Iterator[tuple[str, bytes]]:
             digits += line.replace(" ", "")
     if digits:
         yield label, bytes.fromhex(digits)
+
+
+def rsa_pkcs8(values: dict[str, bytes]) -> bytes:
+    """Return the RSA key whose parts stand under these labels, as PKCS#8 DER."""
+    whole = {label: int.from_bytes(value) for label, value in values.items()}
+    key = RSAPrivateNumbers(
+        whole["prime 1"],
+        whole["prime 2"],
+        whole["exponent"],
+        whole["prime exponent 1"],
+        whole["prime exponent 2"],
+        whole["coefficient"],
+        RSAPublicNumbers(whole.get("public exponent", 65537), whole["modulus"]),
+    ).private_key()
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
