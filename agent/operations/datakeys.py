@@ -13,7 +13,7 @@ from agent.api.shapes.cryptographic import (
     GenerateDataKeyWithoutPlaintextRequest,
     GenerateDataKeyWithoutPlaintextResponse,
 )
-from agent.backends import local
+from agent.backends import symmetric
 from agent.keys.key import Key
 from agent.operations import handler, recipients
 from agent.operations.kms import Caller, Keys, Kms
@@ -70,7 +70,7 @@ def _data_key(kms: Kms, key: Key, request: DataKeyRequest, operation_name: str) 
         assert request.key_spec is not None
         size = _SIZES[request.key_spec]
     plaintext = secrets.token_bytes(size)
-    blob = local.encrypt(kms.store, kms.barrier, key, plaintext, request.encryption_context)
+    blob = symmetric.encrypt(kms.store, kms.barrier, key, plaintext, request.encryption_context)
     end_dry_run(request.dry_run)
     return plaintext, blob
 

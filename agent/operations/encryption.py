@@ -18,7 +18,7 @@ from agent.api.shapes.cryptographic import (
     ReEncryptRequest,
     ReEncryptResponse,
 )
-from agent.backends import asymmetric, local
+from agent.backends import asymmetric, local, symmetric
 from agent.backends.local import Context
 from agent.crypto import rsa
 from agent.keys.key import Key
@@ -145,7 +145,7 @@ def _encrypt(
     kms: Kms, key: Key, algorithm: EncryptionAlgorithmSpec, plaintext: bytes, context: Context | None
 ) -> bytes:
     if algorithm is _SYMMETRIC:
-        return local.encrypt(kms.store, kms.barrier, key, plaintext, context)
+        return symmetric.encrypt(kms.store, kms.barrier, key, plaintext, context)
     most = rsa.max_plaintext_bytes(key.key_spec, algorithm)
     if len(plaintext) > most:
         raise ValidationException(
@@ -159,7 +159,7 @@ def _decrypt(
 ) -> tuple[bytes, str | None]:
     """Return the plaintext, and the id of the material that was used, where AWS shows it."""
     if algorithm is _SYMMETRIC:
-        return local.decrypt(kms.store, kms.barrier, key, blob, context)
+        return symmetric.decrypt(kms.store, kms.barrier, key, blob, context)
     return asymmetric.decrypt(kms.store, kms.barrier, key, algorithm, blob), None
 
 
