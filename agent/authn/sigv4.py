@@ -37,15 +37,17 @@ SKEW: Final = timedelta(minutes=15)
 _BASIC_FORMAT: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _PRESIGNED: Final = b"X-Amz-Algorithm"
 _CONTENT_HASH: Final = b"x-amz-content-sha256"
-_SINGLE: Final = (
-    b"authorization",
-    b"content-type",
-    b"date",
-    b"host",
-    _CONTENT_HASH,
-    b"x-amz-date",
-    b"x-amz-security-token",
-    b"x-amz-target",
+_SINGLE: Final = frozenset(
+    {
+        b"authorization",
+        b"content-type",
+        b"date",
+        b"host",
+        _CONTENT_HASH,
+        b"x-amz-date",
+        b"x-amz-security-token",
+        b"x-amz-target",
+    }
 )
 
 
@@ -126,9 +128,12 @@ def _authorization_header(request: HttpRequest) -> bytes:
 
 
 def _refuse_repeated(headers: Headers) -> None:
-    for name in _SINGLE:
-        if sum(candidate == name for candidate, _ in headers) > 1:
+    seen = set()
+    for name, _ in headers:
+        if name in seen:
             raise InvalidSignatureException(f"'{_shown(name)}' must not be given more than once.")
+        if name in _SINGLE:
+            seen.add(name)
 
 
 def _read_time(value: bytes, now: float) -> str:
@@ -155,7 +160,7 @@ def _parse_time(text: str) -> datetime:
     """Read ISO 8601 basic format, or what RFC 9110 allows in a Date header."""
     try:
         if _BASIC_FORMAT.fullmatch(text):
-            return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+            return datetime.fromisoformat(text)
         moment = email.utils.parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
