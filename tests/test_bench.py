@@ -74,3 +74,18 @@ def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
     assert set(names) >= {("RSA_2048 in the library", "-"), ("ECC_NIST_P256 in the library", "-")}
     assert "machine: " in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_grants_benchmark_prints_its_table(tmp_path: Path) -> None:
+    """One grant and a few of each kind are measured, and nothing is left behind."""
+    program = PROGRAM.with_name("grants.py")
+    result = subprocess.run(
+        [sys.executable, "-P", str(program), "--grants", "20", "--directory", str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    _, _, *rows = result.stdout.splitlines()
+    assert [row.split("|")[1].strip() for row in rows] == ["1"] * 3 + ["20"] * 3
+    assert list(tmp_path.iterdir()) == []
