@@ -1,11 +1,10 @@
-"""Owns which request quotas a request counts against, and refuses what is beyond them.
+"""Owns which request quotas a request counts against, and refuses what is beyond those that are set.
 
 Requests count against the quota of the caller's account in the Region that they are for. What a request will
 come to is not known yet: refused requests count as well.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from agent.api import quotas as groups
 from agent.api.enums import KeySpec
@@ -14,10 +13,8 @@ from agent.api.shapes.base import Shape
 from agent.keys.principal import Principal
 from agent.operations.kms import Kms
 from agent.operations.targets import Target, resolve
-from agent.settings.quotas import DEFAULT_PER_SECOND, Quotas
+from agent.settings.quotas import RequestRate
 from agent.throttle import Rate
-
-_DEFAULT: Final = Rate(DEFAULT_PER_SECOND, DEFAULT_PER_SECOND)
 
 
 def require_rate(
@@ -29,9 +26,11 @@ def require_rate(
         ThrottlingException: beyond a quota; it may be tried again a little later.
     """
     quotas = kms.quotas
+    if not quotas.requests:
+        return
     who = principal.account_id if quotas.per == "account" else principal.arn
-    for group in _groups(kms, operation_name, targets, request):
-        if not kms.throttle.take((who, kms.region, group), _rate(quotas, group), kms.now()):
+    for group in _groups(kms, operation_name, targets, request) & quotas.requests.keys():
+        if not kms.throttle.take((who, kms.region, group), _rate(quotas.requests[group]), kms.now()):
             raise ThrottlingException("Rate exceeded")
 
 
@@ -52,9 +51,6 @@ def _spec(kms: Kms, target: Target) -> KeySpec:
     return KeySpec.SYMMETRIC_DEFAULT if key is None else key.key_spec
 
 
-def _rate(quotas: Quotas, group: str) -> Rate:
-    configured = quotas.requests.get(group)
-    if configured is None:
-        return _DEFAULT
+def _rate(configured: RequestRate) -> Rate:
     burst = configured.burst
     return Rate(configured.per_second, max(1.0, configured.per_second) if burst is None else burst)

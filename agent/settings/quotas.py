@@ -12,9 +12,6 @@ import msgspec
 
 from agent.api.quotas import GROUPS
 
-DEFAULT_PER_SECOND = 50_000.0
-"""The highest that AWS gives any group in any Region by itself; no machine that this runs on gets there."""
-
 
 class RequestRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many requests per second, and how many at once after a pause; by default those of one second."""
@@ -26,7 +23,8 @@ class RequestRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Quotas of requests, by group, and of resources, in each Region.
 
-    ``per`` says who shares a request quota: all principals of an account, as on AWS, or nobody.
+    ``per`` says who shares a request quota: all principals of an account, as on AWS, or nobody. Groups of
+    requests that are not named are not limited.
     """
 
     per: Literal["account", "principal"] = "account"
