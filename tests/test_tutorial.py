@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agents import RunningAgent
 
-TUTORIAL = DOCS / "tutorial" / "first-encrypted-directory.md"
+TUTORIALS = sorted((DOCS / "tutorial").iterdir())
 TUTORIAL_SECONDS = 120
 MARK = "-- end of block --"
 
@@ -45,9 +45,10 @@ def end_mount(ciphertext: Path, mountpoint: Path) -> None:
         os.close(descriptor)
 
 
-def test_tutorial_runs(learner: RunningAgent) -> None:
-    """The tutorial's commands succeed as they stand, and print what it says."""
-    blocks = [(language, text) for language, text in fenced_blocks(TUTORIAL) if language in {"sh", "text"}]
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorial_runs(learner: RunningAgent, tutorial: Path) -> None:
+    """A tutorial's commands succeed as they stand, and print what it says."""
+    blocks = [(language, text) for language, text in fenced_blocks(tutorial) if language in {"sh", "text"}]
     script = "".join(f"{text}echo '{MARK}'\n" for language, text in blocks if language == "sh")
     result = subprocess.run(
         ["bash", "-eu", "-c", script],
