@@ -17,13 +17,15 @@ import pytest
 
 import agent.cli.exits as agent_exits
 from agent.api.operations import ADMINISTRATION, OPERATIONS
+from agent.authz import context
 from agent.cli import kms_agent
 from agent.config import Limits, _File, parse
 from agent.crypto import blob
 from agent.keys import rotation
-from agent.operations import policies
+from agent.operations import identity, policies
 from agent.operations.table import HANDLERS
 from agent.places import system_places
+from agent.policy import parse as policy_parse
 from agent.settings.listen import Listen, Tls
 from agent.settings.principals import Match, PrincipalRule
 from agent.settings.quotas import Quotas
@@ -252,6 +254,11 @@ def test_operations_are_documented() -> None:
         ("kms-api.md", "on-demand rotations in a key's life", rotation.ON_DEMAND_LIMIT),
         ("kms-api.md", "CiphertextBlob", blob.MAX_BLOB_BYTES),
         ("kms-api.md", "key policy", policies.MAX_POLICY_BYTES),
+        ("policies.md", "key policy", policies.MAX_POLICY_BYTES),
+        ("policies.md", "statements in a policy", policy_parse._MAX_STATEMENTS),
+        ("policies.md", "question marks in a policy", policy_parse._MAX_QUESTION_MARKS),
+        ("policies.md", "identity policies of a principal", identity.POLICIES_PER_PRINCIPAL),
+        ("policies.md", "tags of a principal", identity.TAGS_PER_PRINCIPAL),
     ],
 )
 def test_limits_are_documented(page: str, row: str, limit: int) -> None:
@@ -260,6 +267,18 @@ def test_limits_are_documented(page: str, row: str, limit: int) -> None:
     assert re.findall(r"\d+(?:,\d{3})*", values[row]) == [f"{limit:,}"], (
         f"{row} in {page}, or {limit:,} in the code"
     )
+
+
+def test_condition_keys_are_documented() -> None:
+    """The page of policies has every condition key that a request can have, and none that there is not."""
+    text = (DOCS / "reference" / "policies.md").read_text()
+    table = text.partition("## Condition keys")[2].partition("Other keys of AWS")[0]
+    named = {name.rstrip("…").lower() for name in re.findall(r"`((?:aws|kms):[^`]+)`", table)}
+    deprecated = {"kms:customermasterkeyspec", "kms:customermasterkeyusage"}
+    alike = {"aws:calledviafirst", "aws:calledvialast", "aws:principalisawsservice"}
+    attested = {name for name in context._SOURCES if name.startswith("kms:recipientattestation:")}
+    expected = {*context._SOURCES, *context._FAMILIES, "kms:recipientattestation:"}
+    assert named == expected - deprecated - alike - attested
 
 
 # Pages
