@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from agent.http import Handle, Reply, Request, Stream
     from agent.keys.principal import Principal
     from agent.settings.principals import PrincipalRule
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,6 @@ class LocalDoor:
         try:
             principal = local_principal(peer, self.rules, self.endpoint.kms.account_id, self.owner_uid)
         except UnmappedCallerError as error:
-            _log.warning("uid %d, pid %d is refused: %s", credentials.uid, credentials.pid, error)
             return _Stranger(self.refusals, source, credentials.uid, str(error)).answer
         return _Session(self.endpoint, principal, source).answer
 

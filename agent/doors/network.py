@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from agent.authn.mapping import UnmappedCallerError, certificate_principal
 from agent.authn.sigv4 import read_claim, verify
 from agent.doors.refusals import unknown_caller
 from agent.doors.tls import client_certificate
-from agent.endpoint import new_request_id, refusal, unforeseen
+from agent.endpoint import new_request_id, unforeseen
 from agent.sigv4.canonical import HttpRequest
 
 if TYPE_CHECKING:
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
 
     from agent.authn.sigv4 import Claim
     from agent.doors.refusals import RefusalDesk
+    from agent.doors.tls import ClientCertificate
     from agent.endpoint import Endpoint
     from agent.http import Handle, Reply, Request, Stream
     from agent.keys.principal import Principal
     from agent.settings.principals import PrincipalRule
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +44,12 @@ class NetworkDoor:
 
     async def open_session(self, stream: Stream) -> Handle:
         """Look at the connection; who asks is found out for each request."""
-        secured = isinstance(stream, trio.SSLStream)
-        transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-        address = str(transport.socket.getpeername()[0])
-        holder = self._holder(stream, address) if isinstance(stream, trio.SSLStream) else None
         await trio.lowlevel.checkpoint()
-        return _Session(self, address, secured, holder).answer
-
-    def _holder(self, stream: trio.SSLStream[trio.SocketStream], address: str) -> _Holder | None:
-        certificate = client_certificate(stream)
-        if certificate is None:
-            return None
-        try:
-            found = certificate_principal(certificate.names, self.rules, self.endpoint.kms.account_id)
-        except UnmappedCallerError as error:
-            _log.warning("a client at %s is refused: %s %s", address, error, certificate.names)
-            return None
-        return _Holder(found, certificate.not_after)
-
-
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """Who a connection's client certificate makes its client, and until when."""
-
-    principal: Principal
-    not_after: float
+        if not isinstance(stream, trio.SSLStream):
+            return _Session(self, _address(stream), None, secured=False).answer
+        return _Session(
+            self, _address(stream.transport_stream), client_certificate(stream), secured=True
+        ).answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +58,8 @@ class _Session:
 
     door: NetworkDoor
     address: str
+    certificate: ClientCertificate | None
     secured: bool
-    holder: _Holder | None
 
     async def answer(self, request: Request) -> Reply:
         """Answer a request once it is certain who asks."""
@@ -93,17 +72,16 @@ class _Session:
                 principal, region = self._signer(claim), claim.scope.region
             else:
                 principal, region = self._certified(), None
-        except ServiceError as error:
-            caller = unknown_caller(access_key_id=signed_with)
-            return await self.door.refusals.refuse(error, caller, request, request_id, self.address)
         except Exception as error:  # noqa: BLE001 - the boundary: the caller is owed an answer
-            return refusal(unforeseen(error, request_id), request_id)
+            told = error if isinstance(error, ServiceError) else unforeseen(error, request_id)
+            caller = unknown_caller(access_key_id=signed_with)
+            return await self.door.refusals.refuse(told, caller, request, request_id, self.address)
         return await self.door.endpoint.answer(request, principal, region, request_id, self.address)
 
     def _is_signed(self, request: Request) -> bool:
         """Tell whether a signature decides; without a certificate it has to."""
         presigned = b"X-Amz-Algorithm" in request.target
-        return self.holder is None or presigned or request.header(b"authorization") is not None
+        return self.certificate is None or presigned or request.header(b"authorization") is not None
 
     def _read_claim(self, request: Request) -> Claim:
         kms = self.door.endpoint.kms
@@ -121,8 +99,19 @@ class _Session:
         return key_principal(record, source_ip=self.address, secure_transport=self.secured)
 
     def _certified(self) -> Principal:
-        if self.holder is None:
-            raise MissingAuthenticationTokenException("Request is missing Authentication Token")
-        if self.holder.not_after < self.door.endpoint.kms.now():
+        """Return whom the rules make of the client certificate, as long as it is good."""
+        assert self.certificate is not None, "without a certificate a signature decides"
+        kms = self.door.endpoint.kms
+        if self.certificate.not_after < kms.now():
             raise UnrecognizedClientException("The client certificate has expired; connect with a new one.")
-        return replace(self.holder.principal, source_ip=self.address)
+        try:
+            found = certificate_principal(self.certificate.names, self.door.rules, kms.account_id)
+        except UnmappedCallerError as error:
+            raise MissingAuthenticationTokenException(
+                f"Request is missing Authentication Token, and {error}"
+            ) from None
+        return replace(found, source_ip=self.address)
+
+
+def _address(stream: trio.SocketStream) -> str:
+    return str(stream.socket.getpeername()[0])

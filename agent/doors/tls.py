@@ -27,6 +27,7 @@ _NOT_TLS: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_ADVICE), _ADVICE)
 )
+_LINGER_BYTES: Final = 64 * 1024
 _MAX_NAME: Final = 2048
 
 
@@ -70,8 +71,7 @@ class TlsPort:
         """
         with trio.move_on_after(seconds):
             if await stream.socket.recv(1, socket.MSG_PEEK) not in (_HANDSHAKE_RECORD, b""):
-                await stream.send_all(_NOT_TLS)
-                await stream.send_eof()
+                await _tell_plain(stream)
                 return None
             secured = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
             await secured.do_handshake()
@@ -92,6 +92,15 @@ def client_certificate(stream: trio.SSLStream[trio.SocketStream]) -> ClientCerti
         ),
         ssl.cert_time_to_seconds(found["notAfter"]),
     )
+
+
+async def _tell_plain(stream: trio.SocketStream) -> None:
+    """Answer whoever speaks plain HTTP; what they send is read on for a while, or a reset would hide it."""
+    await stream.send_all(_NOT_TLS)
+    await stream.send_eof()
+    left_bytes = _LINGER_BYTES
+    while left_bytes > 0 and (data := await stream.receive_some(_LINGER_BYTES)):
+        left_bytes -= len(data)
 
 
 def _make_context(settings: Tls) -> ssl.SSLContext:

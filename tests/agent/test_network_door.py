@@ -1,22 +1,32 @@
 """A network door on a real port, in the test's own process: what needs a clock that can be set."""
 
+import http.client
+import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import trio
 
+import ports
 from agent.api.errors import MissingAuthenticationTokenException
 from agent.api.operations import ADMINISTRATION
 from agent.api.shapes.keys import Tag
 from agent.config import Limits
 from agent.doors.network import NetworkDoor
 from agent.doors.refusals import BURST, RefusalDesk, unknown_caller
+from agent.doors.tls import TlsPort
 from agent.endpoint import Endpoint
 from agent.http import Request, Server
 from agent.keys.identity import PrincipalProfile
 from agent.keys.principal import Principal
+from agent.settings.listen import Tls
+from agent.settings.principals import Match, PrincipalRule
+from certificates import Authority, dns
 from ports import error_of, kms
 from services import ACCOUNT, Clock, Service
 
@@ -24,15 +34,17 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/backup"
 
 
 @asynccontextmanager
-async def served(service: Service) -> AsyncIterator[str]:
+async def served(
+    service: Service, port: TlsPort | None = None, rules: tuple[PrincipalRule, ...] = ()
+) -> AsyncIterator[str]:
     """Serve a port, with the clock at now, since boto3 signs by it; yields the address."""
     service.clock.seconds = time.time()
-    endpoint = Endpoint(service.kms, service.audit, {})
-    door = NetworkDoor(endpoint, (), RefusalDesk(service.audit))
+    door = NetworkDoor(Endpoint(service.kms, service.audit, {}), rules, RefusalDesk(service.audit))
+    server = Server(door.open_session, Limits(), None if port is None else port.secure)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Server(door.open_session, Limits()).serve, listener, stop)
+        nursery.start_soon(server.serve, listener, stop)
         yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
         stop.set()
 
@@ -91,6 +103,44 @@ async def test_tags_of_the_role_and_of_the_session_are_the_principals(service: S
                 await trio.to_thread.run_sync(lambda: kms(url, credentials).list_keys())
             else:
                 assert (await refused(url, credentials))[0] == "AccessDeniedException"
+
+
+async def test_a_certificate_that_expires_meanwhile_is_no_longer_good(
+    service: Service, tmp_path: Path
+) -> None:
+    """The end of a certificate is the end of its connection's rights, however long that is open."""
+    authority = Authority(tmp_path)
+    server, client = authority.issue_server(), authority.issue("admin", dns("admin.example.org"))
+    settings = Tls(certificate=str(server.certificate), key=str(server.key), client_ca=str(authority.bundle))
+    rule = PrincipalRule(match=Match(dns="admin.example.org"), arn=f"arn:aws:iam::{ACCOUNT}:root")
+    context = ssl.create_default_context(cafile=str(authority.bundle))
+    context.load_cert_chain(client.both)
+    async with served(service, TlsPort(settings), (rule,)) as url:
+        connection = http.client.HTTPSConnection(*ports.address(url), timeout=60, context=context)
+
+        def ask() -> str:
+            headers = {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1"}
+            connection.request("POST", "/", b"{}", headers)
+            return str(json.loads(connection.getresponse().read()).get("__type", ""))
+
+        assert await trio.to_thread.run_sync(ask) == ""
+        service.clock.advance(days=9.9)
+        assert await trio.to_thread.run_sync(ask) == ""
+        service.clock.advance(days=0.2)
+        assert await trio.to_thread.run_sync(ask) == "UnrecognizedClientException"
+        connection.close()
+
+
+async def test_a_damaged_record_is_no_traceback(service: Service) -> None:
+    """An access key whose secret cannot be unwrapped is an error of the agent's, answered and recorded."""
+    credentials = await session(service)
+    record = service.kms.store.access_key(credentials["aws_access_key_id"])
+    assert record is not None
+    with service.kms.store.write() as transaction:
+        transaction.put(replace(record, wrapped_secret=record.wrapped_secret[:-1] + b"x"))
+    async with served(service) as url:
+        assert (await refused(url, credentials))[0] == "KMSInternalException"
+    assert service.records()[-1]["errorCode"] == "KMSInternalException"
 
 
 async def test_refusals_are_recorded_at_a_bounded_rate(service: Service) -> None:

@@ -175,26 +175,6 @@ def test_certificates_that_are_not_good_open_nothing(
             ask(url, trusting(servers, identity))
 
 
-def test_a_certificate_that_expires_meanwhile_is_no_longer_good(
-    url: str, servers: Authority, clients: Authority
-) -> None:
-    """The end of a certificate is the end of its connection's rights."""
-    lasts = dt.timedelta(seconds=8)
-    context = trusting(servers, clients.issue("brief", dns("admin.example.org"), ends=lasts))
-    ends = time.time() + lasts.total_seconds()
-    connection = http.client.HTTPSConnection(*ports.address(url), timeout=60, context=context)
-    headers = {"X-Amz-Target": "TrentService.ListKeys", "Content-Type": "application/x-amz-json-1.1"}
-    codes = []
-    while not codes or codes[-1] == "":
-        connection.request("POST", "/", b"{}", headers)
-        codes.append(json.loads(connection.getresponse().read()).get("__type", ""))
-        assert time.time() < ends + 60
-        time.sleep(0.5)
-    connection.close()
-    assert (codes[0], codes[-1]) == ("", "UnrecognizedClientException")
-    assert time.time() >= ends - 1
-
-
 def test_whoever_speaks_plain_http_is_told(url: str) -> None:
     """A plain request to a TLS port gets an answer that people understand."""
     with ports.connect(url) as plain:
