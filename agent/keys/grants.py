@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from agent.api.enums import GrantOperation, KeySpec, KeyUsage
 from agent.api.errors import InvalidArnException, ValidationException
+from agent.crypto.specs import WITHOUT_PUBLIC_KEY
 from agent.keys.grant import Context, Grant
 from agent.keys.key import Key
 from agent.policy.errors import PolicyError
@@ -96,7 +97,7 @@ class Grantee(Protocol):
 
 def valid_operations(key_spec: KeySpec, key_usage: KeyUsage) -> tuple[GrantOperation, ...]:
     """Return what a grant on such a key can permit, in the order in which AWS lists it."""
-    public = () if _is_symmetric(key_spec, key_usage) else (GrantOperation.GET_PUBLIC_KEY,)
+    public = () if key_spec in WITHOUT_PUBLIC_KEY else (GrantOperation.GET_PUBLIC_KEY,)
     data_keys = _DATA_KEYS if key_spec is KeySpec.SYMMETRIC_DEFAULT else ()
     return (*_EVERY_KEY, *public, *_BY_USAGE[key_usage], *data_keys)
 
@@ -117,7 +118,7 @@ def require_fitting(key: Key, terms: Terms) -> None:
     valid = valid_operations(key.key_spec, key.key_usage)
     wrong = [operation for operation in terms.operations if operation not in valid]
     if wrong:
-        kind = "a symmetric" if _is_symmetric(key.key_spec, key.key_usage) else "an asymmetric"
+        kind = "a symmetric" if key.key_spec in WITHOUT_PUBLIC_KEY else "an asymmetric"
         raise ValidationException(
             f"Operations [{', '.join(wrong)}] are not supported when creating a grant for {kind} KMS key "
             f"with key usage {key.key_usage}. Valid operations are [{', '.join(valid)}]"
@@ -179,7 +180,3 @@ def _reach(name: str, caller: Grantee) -> Reach:
     if name == caller.via_service:
         return Reach.CALLER
     return reach(Principals(aws=(name,)), caller) or Reach.NOBODY
-
-
-def _is_symmetric(key_spec: KeySpec, key_usage: KeyUsage) -> bool:
-    return key_spec is KeySpec.SYMMETRIC_DEFAULT or key_usage is KeyUsage.GENERATE_VERIFY_MAC

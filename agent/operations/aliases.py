@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from agent.api import operations as api
+from agent.api.enums import KeyUsage
 from agent.api.errors import (
     AlreadyExistsException,
     LimitExceededException,
@@ -21,7 +22,8 @@ from agent.api.shapes.aliases import (
     UpdateAliasRequest,
 )
 from agent.api.shapes.base import Empty
-from agent.keys.key import Alias
+from agent.crypto.specs import WITHOUT_PUBLIC_KEY
+from agent.keys.key import Alias, Key
 from agent.keys.states import require_state
 from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
@@ -111,7 +113,7 @@ def update_alias(kms: Kms, _caller: Caller, keys: Keys, request: UpdateAliasRequ
             raise alias_not_found(kms, request.alias_name)
         old, new = present(kms, keys[0]), present(kms, keys[1])
         require_state(new, "UpdateAlias")
-        if (old.key_spec, old.key_usage) != (new.key_spec, new.key_usage):
+        if _type(old) != _type(new):
             raise ValidationException(
                 f"Alias {kms.alias_arn(alias.name)} can only be associated with a key of the same type and "
                 "key usage as its present key. Delete the alias and create it again."
@@ -166,6 +168,11 @@ def list_aliases(kms: Kms, _caller: Caller, _keys: Keys, request: ListAliasesReq
         f"ListAliases {key_id or ''}",
     )
     return ListAliasesResponse(aliases=tuple(chosen), next_marker=marker, truncated=marker is not None)
+
+
+def _type(key: Key) -> tuple[bool, KeyUsage]:
+    """Return what must not change behind an alias; the specs of key pairs may, as on AWS."""
+    return key.key_spec in WITHOUT_PUBLIC_KEY, key.key_usage
 
 
 def _entry(alias: Alias) -> AliasListEntry:

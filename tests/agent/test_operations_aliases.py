@@ -138,6 +138,21 @@ async def test_an_alias_keeps_type_and_usage(service: Service, changes: dict[str
     assert (await names(service))["alias/a"] == old
 
 
+async def test_an_alias_may_change_between_specs_of_key_pairs(service: Service) -> None:
+    """Of two keys that sign, or two that authenticate, each can take the other's name, whatever its spec."""
+    for usage, specs in (
+        (KeyUsage.SIGN_VERIFY, (KeySpec.RSA_2048, KeySpec.ECC_NIST_P256)),
+        (KeyUsage.GENERATE_VERIFY_MAC, (KeySpec.HMAC_256, KeySpec.HMAC_512)),
+    ):
+        old, new = (await service.create_key()).key_id, (await service.create_key()).key_id
+        for key_id, spec in zip((old, new), specs, strict=True):
+            service.force(key_id, key_spec=spec, key_usage=usage)
+        name = f"alias/{usage}"
+        await service.call("CreateAlias", alias_name=name, target_key_id=old)
+        await service.call("UpdateAlias", alias_name=name, target_key_id=new)
+        assert (await names(service))[name] == new
+
+
 async def test_an_alias_may_leave_a_key_that_is_pending_deletion(service: Service) -> None:
     """It may be moved away from one, deleted on one, but not moved or made to one."""
     old, new = (await service.create_key()).key_id, (await service.create_key()).key_id

@@ -167,6 +167,17 @@ async def test_tokens_are_checked(service: Service, operation: str, members: dic
         await service.call("RetireGrant", grant_token=made.grant_token)
 
 
+async def test_a_token_is_of_one_region(service: Service) -> None:
+    """In another Region, where there is another keyspace, a token names nothing."""
+    made = await grant(service, (await service.create_key()).key_id)
+    service.kms = service.kms.in_region("us-east-1")
+    other = (await service.create_key()).key_id
+    with pytest.raises(InvalidGrantTokenException):
+        await service.call("DescribeKey", key_id=other, grant_tokens=(made.grant_token,))
+    with pytest.raises(InvalidGrantTokenException):
+        await service.call("RetireGrant", grant_token=made.grant_token)
+
+
 async def test_a_token_gives_nothing_to_others(service: Service) -> None:
     """Who is not the grantee may do no more with a token of the grant."""
     key_id = (await service.create_key()).key_id
