@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,20 +12,21 @@ from agent.api.operations import identity as operations
 from agent.api.shapes.explain import ExplainAccessRequest
 from agent.cli.exits import Exit
 from agent.cli.listing import key_id_of
-from agent.cli.options import agent_option, json_option
+from agent.cli.options import agent_option, config_option, json_option
 from agent.cli.principals import principal_arn
 from agent.cli.printing import plain, print_json, print_line, print_table
+from agent.cli.recorded import asked_for
 from agent.client import AgentClient
+from agent.config import load
+from agent.places import standard_places
 
 if TYPE_CHECKING:
     from agent.api.shapes.explain import ConditionVerdict, ExplainAccessResponse, StatementVerdict
 
 
 @click.command("explain")
-@click.option("--principal", required=True, metavar="PRINCIPAL", help="Who would ask.")
-@click.option(
-    "--action", required=True, metavar="ACTION", help="What they would ask for, such as kms:Decrypt."
-)
+@click.option("--principal", metavar="PRINCIPAL", help="Who would ask.")
+@click.option("--action", metavar="ACTION", help="What they would ask for, such as kms:Decrypt.")
 @click.option("--key", metavar="KEY", help="For which key.")
 @click.option(
     "--context", "context", metavar="KEY=VALUE", multiple=True, help="With this encryption context."
@@ -35,14 +38,31 @@ if TYPE_CHECKING:
     multiple=True,
     help="With this condition key, such as kms:ViaService=kmsfs.local.local.",
 )
+@click.option(
+    "--request-id",
+    "request_id",
+    metavar="ID",
+    help="Instead of all this, ask what the request with this id in the audit log would be told now.",
+)
+@click.option(
+    "--log",
+    "log_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The audit log to look into; by default the agent's own.",
+)
+@config_option
 @agent_option
 @json_option
 def explain(
-    principal: str,
-    action: str,
+    principal: str | None,
+    action: str | None,
     key: str | None,
     context: tuple[str, ...],
     conditions: tuple[str, ...],
+    request_id: str | None,
+    log_path: Path | None,
+    config_path: Path | None,
     agent_url: str,
     *,
     as_json: bool,
@@ -53,19 +73,29 @@ def explain(
     id, a key ARN or an alias.
     """
     with AgentClient(agent_url) as client:
-        request = ExplainAccessRequest(
-            principal_arn=principal_arn(client, principal),
-            action=action,
-            key_id=key and key_id_of(client, key),
-            encryption_context=_pairs(context, "--context"),
-            condition_keys=_pairs(conditions, "--condition"),
-        )
-        answer = client.call(operations.EXPLAIN_ACCESS, request)
+        if request_id is not None:
+            path = log_path or load(config_path, standard_places(os.environ, os.geteuid())).audit_path
+            requests = asked_for(path, request_id)
+        elif principal is None or action is None:
+            raise click.UsageError("Give --principal and --action, or --request-id.")
+        else:
+            request = ExplainAccessRequest(
+                principal_arn=principal_arn(client, principal),
+                action=action,
+                key_id=key and key_id_of(client, key),
+                encryption_context=_pairs(context, "--context"),
+                condition_keys=_pairs(conditions, "--condition"),
+            )
+            requests = [request]
+        answers = [client.call(operations.EXPLAIN_ACCESS, request) for request in requests]
     if as_json:
-        print_json(plain(answer))
+        print_json([plain(answer) for answer in answers] if request_id is not None else plain(answers[0]))
     else:
-        _print(answer)
-    return Exit.DONE if answer.allowed else Exit.DENIED
+        for request, answer in zip(requests, answers, strict=True):
+            if request_id is not None:
+                print_line(f"{request.principal_arn}: {request.action} {request.key_id or ''}".rstrip())
+            _print(answer)
+    return Exit.DONE if all(answer.allowed for answer in answers) else Exit.DENIED
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str] | None:

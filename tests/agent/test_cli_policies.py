@@ -3,7 +3,11 @@
 import json
 from typing import Final
 
+from agent.api.operations import ENCRYPT, PUT_KEY_POLICY, RE_ENCRYPT
+from agent.api.shapes.cryptographic import EncryptRequest, ReEncryptRequest
+from agent.api.shapes.policies import PutKeyPolicyRequest
 from agent.cli.exits import Exit
+from agent.operations.policies import default_policy
 from agents import RunningAgent
 
 POLICY: Final = json.dumps(
@@ -74,3 +78,35 @@ def test_explain_says_what_decides(running_agent: RunningAgent) -> None:
     told = run(running_agent, *asked, "--condition", "kms:encryptioncontext:app=spool", "--json")
     assert json.loads(told)["Allowed"] is True
     assert running_agent.command(*asked, "--context", "app").returncode == Exit.USAGE
+
+
+def test_a_recorded_request_can_be_asked_about(running_agent: RunningAgent) -> None:
+    """By its id in the audit log: who asked, for which key, with which context."""
+    key = run(running_agent, "key", "create").strip()
+    other = run(running_agent, "key", "create").strip()
+    with running_agent.client() as client:
+        encrypted = client.call(
+            ENCRYPT, EncryptRequest(key_id=key, plaintext=b"t", encryption_context={"app": "spool"})
+        )
+        moved = ReEncryptRequest(
+            ciphertext_blob=encrypted.ciphertext_blob,
+            source_encryption_context={"app": "spool"},
+            destination_key_id=other,
+        )
+        client.call(RE_ENCRYPT, moved)
+    recorded = [json.loads(line) for line in running_agent.audit_path.read_bytes().splitlines()]
+    (request_id,) = [line["requestID"] for line in recorded if line["eventName"] == "ReEncrypt"]
+    condition = {"StringEquals": {"kms:EncryptionContext:app": "spool"}}
+    deny = {"Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "kms:ReEncryptFrom", "Resource": "*"}
+    policy = json.loads(default_policy("000000000000"))
+    policy["Statement"].append({**deny, "Condition": condition})
+    asked = ("explain", "--log", str(running_agent.audit_path), "--request-id")
+    assert run(running_agent, *asked, request_id).count("Allowed by an identity-based policy") == 2
+    with running_agent.client() as client:
+        client.call(PUT_KEY_POLICY, PutKeyPolicyRequest(key_id=key, policy=json.dumps(policy)))
+    told = run(running_agent, *asked, request_id, status=Exit.DENIED)
+    assert f"root: kms:ReEncryptFrom {key}\nRefused: " in told
+    assert f"root: kms:ReEncryptTo {other}\nAllowed " in told
+    assert ["resource-based", "policy,", "2", "(no)", "Deny", "yes"] in map(str.split, told.splitlines())
+    run(running_agent, *asked, "absent", status=Exit.NOT_FOUND)
+    run(running_agent, "explain", "--principal", "root", status=Exit.USAGE)
