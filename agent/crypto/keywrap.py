@@ -66,7 +66,7 @@ def wrap(algorithm: AlgorithmSpec, public_key: bytes, material: bytes) -> bytes:
     if algorithm in _DIRECT:
         return rsa.encrypt(key, _DIRECT[algorithm], material)
     aes_key = os.urandom(_AES_KEY_SIZE)
-    return rsa.encrypt(key, _TWO_STEPS[algorithm], aes_key) + aes_key_wrap_with_padding(aes_key, material)
+    return rsa.encrypt(key, _TWO_STEPS[algorithm], aes_key) + wrap_under_aes(aes_key, material)
 
 
 def unwrap(algorithm: AlgorithmSpec, private_key: bytes, wrapped: bytes) -> bytes:
@@ -89,7 +89,21 @@ def unwrap(algorithm: AlgorithmSpec, private_key: bytes, wrapped: bytes) -> byte
     aes_key = rsa.decrypt(key, _TWO_STEPS[algorithm], wrapped[:modulus_size])
     if len(aes_key) != _AES_KEY_SIZE:
         raise InvalidCiphertextException
+    return unwrap_under_aes(aes_key, wrapped[modulus_size:])
+
+
+def wrap_under_aes(aes_key: bytes, material: bytes) -> bytes:
+    """Encrypt key material under an AES key with AES-KWP (RFC 5649)."""
+    return aes_key_wrap_with_padding(aes_key, material)
+
+
+def unwrap_under_aes(aes_key: bytes, wrapped: bytes) -> bytes:
+    """Decrypt what `wrap_under_aes` encrypted.
+
+    Raises:
+        InvalidCiphertextException: for every reason the same.
+    """
     try:
-        return aes_key_unwrap_with_padding(aes_key, wrapped[modulus_size:])
+        return aes_key_unwrap_with_padding(aes_key, wrapped)
     except InvalidUnwrap:
         raise InvalidCiphertextException from None

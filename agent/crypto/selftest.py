@@ -2,8 +2,8 @@
 
 Sources: AES-256-GCM: McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16. HKDF: RFC 5869,
 test case 1. HMAC: RFC 4231, test case 2. SHA-256: FIPS 180-4 example "abc". Argon2id: the tests of the
-reference implementation. The encryption context and the blob: worked out with a second implementation from
-the layouts in their modules.
+reference implementation. AES-KWP: RFC 5649, section 6. The encryption context and the blob: worked out with
+a second implementation from the layouts in their modules.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.api.errors import InvalidCiphertextException
-from agent.crypto import blob, context, kdf, selftest_agreement, selftest_signing, wrapping
+from agent.crypto import blob, context, kdf, keywrap, selftest_agreement, selftest_signing, wrapping
 
 
 class SelfTestError(Exception):
@@ -39,6 +39,10 @@ _GCM_CIPHERTEXT: Final = bytes.fromhex(
     "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
     "76fc6ece0f4e1768cddf8853bb2d551b"
 )
+
+_KWP_KEY: Final = bytes.fromhex("5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8")
+_KWP_MATERIAL: Final = bytes.fromhex("c37b7e6492584340bed12207808941155068f738")
+_KWP_WRAPPED: Final = bytes.fromhex("138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a")
 
 _MATERIAL_ID: Final = bytes(range(32)).hex()
 _MATERIAL_KEY: Final = bytes(range(32, 64))
@@ -114,6 +118,16 @@ def _wrapping() -> bool:
     return False
 
 
+def _aes_kwp() -> bool:
+    wrapped = keywrap.wrap_under_aes(_KWP_KEY, _KWP_MATERIAL)
+    opened = keywrap.unwrap_under_aes(_KWP_KEY, _KWP_WRAPPED)
+    try:
+        keywrap.unwrap_under_aes(_KWP_KEY, _KWP_WRAPPED[:-1] + b"\x00")
+    except InvalidCiphertextException:
+        return (wrapped, opened) == (_KWP_WRAPPED, _KWP_MATERIAL)
+    return False
+
+
 PRIMITIVES: Final[tuple[tuple[str, Callable[[], bool]], ...]] = (
     ("AES-256-GCM", _aes_gcm),
     ("SHA-256", _sha256),
@@ -123,6 +137,7 @@ PRIMITIVES: Final[tuple[tuple[str, Callable[[], bool]], ...]] = (
     ("the encryption context", _context),
     ("the ciphertext blob", _blob),
     ("key wrapping", _wrapping),
+    ("AES-KWP", _aes_kwp),
     *selftest_signing.PRIMITIVES,
     *selftest_agreement.PRIMITIVES,
 )

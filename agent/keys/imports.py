@@ -146,7 +146,8 @@ def require_expected(
         if known is None:
             raise IncorrectKeyMaterialException(
                 f"Key material (id: {identifier}) being imported as EXISTING_KEY_MATERIAL is not "
-                f"associated with KMS key {key.arn}."
+                f"associated with KMS key {key.arn}. Import the material that it had, or add this one with "
+                "the ImportType NEW_KEY_MATERIAL."
             )
         return known
     if known is not None:

@@ -54,6 +54,9 @@ REPLACED = {
 }
 """What differs from run to run and is never referred to."""
 
+MATERIAL = {"first": bytes(range(32)), "second": bytes(range(32, 64)), "short": b"too short"}
+"""Files of the user's, to be imported."""
+
 
 class Session:
     """Runs the commands of a transcript and writes down what they print."""
@@ -94,8 +97,10 @@ class Session:
 
 @pytest.fixture
 def user(make_agent: Callable[[], RunningAgent]) -> Iterator[RunningAgent]:
-    """A user without an agent; one that a command starts in the background is ended afterwards."""
+    """A user without an agent, who has key material; one that a command starts is ended afterwards."""
     agent = make_agent()
+    for name, content in MATERIAL.items():
+        (agent.directory / name).write_bytes(content)
     yield agent
     agent.end_started()
 
