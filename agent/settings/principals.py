@@ -81,9 +81,7 @@ def check_rule(place: str, rule: PrincipalRule) -> None:
             raise ValueError(f"{place}.arn has {{{name}}}; here it can have {', '.join(sorted(known))}")
     sample = fill(rule.arn, dict.fromkeys(known, _SAMPLE) | {"account": rule.account or "0" * 12})
     if not _ARN.fullmatch(sample):
-        raise ValueError(
-            f"{place}.arn must be like arn:aws:iam::{{account}}:user/NAME, not {rule.arn!r}"
-        )
+        raise ValueError(f"{place}.arn must be like arn:aws:iam::{{account}}:user/NAME, not {rule.arn!r}")
     for key, value in rule.tags.items():
         if key in RESERVED_TAGS or not 0 < len(key) <= _MAX_TAG_KEY or len(value) > _MAX_TAG_VALUE:
             raise ValueError(

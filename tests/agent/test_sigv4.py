@@ -278,6 +278,25 @@ def test_each_fault_has_awss_words(request_: HttpRequest, error: type[CommonErro
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        b"",
+        b"Content-Type;host;x-amz-date;x-amz-target",
+        b"host;content-type;x-amz-date;x-amz-target",
+        b"content-type;content-type;host;x-amz-date;x-amz-target",
+        b"content-type;;host;x-amz-date;x-amz-target",
+        b"content-type;host;x-amz-date;x-amz-target;",
+        b"content:type;host;x-amz-date;x-amz-target",
+        b";".join(sorted([b"host", b"x-amz-date", b"x-amz-target", *(b"y%02d" % n for n in range(62))])),
+    ],
+)
+def test_signed_headers_are_written_in_one_way(names: bytes) -> None:
+    """Names that are empty, repeated, out of order or too many are refused before anything is hashed."""
+    with pytest.raises(IncompleteSignatureException):
+        claimed(edited(b"content-type;host;x-amz-date;x-amz-target", names))
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         replace(signed(), body=b'{"Limit":1}'),
