@@ -7,7 +7,6 @@ import pytest
 
 from agent.api.enums import GrantOperation
 from agent.api.errors import (
-    AccessDeniedException,
     InvalidGrantTokenException,
     NotFoundException,
     ValidationException,
@@ -15,14 +14,10 @@ from agent.api.errors import (
 from agent.api.shapes.grants import CreateGrantResponse, GrantConstraints
 from agent.keys.principal import Principal
 from agent.operations import grants as operations
+from granting import DESCRIBE, ROOT, SERVICE, USER, VOLUME, grant, may
 from services import ACCOUNT, Service
 
-USER: Final = f"arn:aws:iam::{ACCOUNT}:user/"
-ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/backup"
-SERVICE: Final = "kmsfs.local.local"
-VOLUME: Final = f"arn:aws:kmsfs:local:{ACCOUNT}:volume/v1"
-DESCRIBE: Final = (GrantOperation.DESCRIBE_KEY,)
 ALLOW: Final = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
 DENY: Final = {"Effect": "Deny", "Action": "kms:RetireGrant", "Resource": "*"}
 
@@ -38,22 +33,9 @@ def session(name: str = "night") -> Principal:
     )
 
 
-async def grant(
-    service: Service, key_id: str, caller: Principal | None = None, /, **members: object
-) -> CreateGrantResponse:
+async def grant_a_look(service: Service, key_id: str, **members: object) -> CreateGrantResponse:
     """Make a grant, to bob to look at the key unless something else is said."""
-    members = {"grantee_principal": USER + "bob", "operations": DESCRIBE} | members
-    answer: CreateGrantResponse = await service.call("CreateGrant", caller, key_id=key_id, **members)
-    return answer
-
-
-async def may(service: Service, caller: Principal, operation: str, **members: object) -> bool:
-    """Tell whether a request is permitted."""
-    try:
-        await service.call(operation, caller, **members)
-    except AccessDeniedException:
-        return False
-    return True
+    return await grant(service, key_id, **({"operations": DESCRIBE} | members))
 
 
 async def may_look(service: Service, caller: Principal, key_id: str) -> bool:
@@ -81,7 +63,7 @@ async def test_the_grant_says_who_retires_it(
 ) -> None:
     """The retiring principal may, a grantee who was given that, and the account; a token helps nobody."""
     key = await service.create_key()
-    made = await grant(service, key.key_id, **terms)
+    made = await grant_a_look(service, key.key_id, **terms)
     named = {"grant_token": made.grant_token} if by_token else {"key_id": key.arn, "grant_id": made.grant_id}
     assert await may(service, getattr(service.callers, who), "RetireGrant", **named) is permitted
     left = (await service.call("ListGrants", key_id=key.key_id)).grants
@@ -91,8 +73,8 @@ async def test_the_grant_says_who_retires_it(
 async def test_a_grantee_retires_its_own_grant_only(service: Service) -> None:
     """RetireGrant in one grant says nothing about another."""
     key, bob = await service.create_key(), service.callers.bob
-    await grant(service, key.key_id, operations=(GrantOperation.RETIRE_GRANT,))
-    other = await grant(service, key.key_id)
+    await grant_a_look(service, key.key_id, operations=(GrantOperation.RETIRE_GRANT,))
+    other = await grant_a_look(service, key.key_id)
     assert not await may(service, bob, "RetireGrant", grant_token=other.grant_token)
     assert not await may(service, bob, "RetireGrant", key_id=key.arn, grant_id=other.grant_id)
 
@@ -100,7 +82,7 @@ async def test_a_grantee_retires_its_own_grant_only(service: Service) -> None:
 async def test_policies_take_and_do_not_give(service: Service) -> None:
     """Identity policies pass the account's permission on; a Deny there or on the key stops anybody."""
     key, bob, alice = await service.create_key(), service.callers.bob, service.callers.alice
-    made = await grant(service, key.key_id, retiring_principal=USER + "alice")
+    made = await grant_a_look(service, key.key_id, retiring_principal=USER + "alice")
     token = {"grant_token": made.grant_token}
     service.allow(alice, DENY)
     assert not await may(service, alice, "RetireGrant", **token)
@@ -135,7 +117,7 @@ async def test_a_grant_is_named_once(service: Service, members: dict[str, str]) 
 async def test_retiring_takes_a_key_arn(service: Service) -> None:
     """A bare key id is refused in AWS's words."""
     key_id = (await service.create_key()).key_id
-    made = await grant(service, key_id)
+    made = await grant_a_look(service, key_id)
     with pytest.raises(NotFoundException) as caught:
         await service.call("RetireGrant", key_id=key_id, grant_id=made.grant_id)
     assert caught.value.message == f"Invalid arn {key_id}"
@@ -154,7 +136,7 @@ TAKING_TOKENS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
 async def test_tokens_are_checked(service: Service, operation: str, members: dict[str, object]) -> None:
     """A request with a token is carried out while its grant is in force and refused in all other cases."""
     key_id, other = (await service.create_key()).key_id, (await service.create_key()).key_id
-    made, elsewhere = await grant(service, key_id), await grant(service, other)
+    made, elsewhere = await grant_a_look(service, key_id), await grant_a_look(service, other)
     request = {"key_id": key_id, **members}
     await service.call(operation, grant_tokens=(made.grant_token, elsewhere.grant_token), **request)
     for token in ("token", made.grant_token[:-1], made.grant_token + "=", made.grant_token + " "):
@@ -169,7 +151,7 @@ async def test_tokens_are_checked(service: Service, operation: str, members: dic
 
 async def test_a_token_is_of_one_region(service: Service) -> None:
     """In another Region, where there is another keyspace, a token names nothing."""
-    made = await grant(service, (await service.create_key()).key_id)
+    made = await grant_a_look(service, (await service.create_key()).key_id)
     service.kms = service.kms.in_region("us-east-1")
     other = (await service.create_key()).key_id
     with pytest.raises(InvalidGrantTokenException):
@@ -181,7 +163,7 @@ async def test_a_token_is_of_one_region(service: Service) -> None:
 async def test_a_token_gives_nothing_to_others(service: Service) -> None:
     """Who is not the grantee may do no more with a token of the grant."""
     key_id = (await service.create_key()).key_id
-    made = await grant(service, key_id)
+    made = await grant_a_look(service, key_id)
     for who, permitted in (("bob", True), ("alice", False)):
         caller = getattr(service.callers, who)
         request = {"key_id": key_id, "grant_tokens": (made.grant_token,)}
@@ -224,7 +206,7 @@ async def test_a_grant_is_passed_on_in_part_only(
 ) -> None:
     """What a grant with CreateGrant permits can be passed on, under its constraint or a stricter one."""
     key_id, bob = (await service.create_key()).key_id, service.callers.bob
-    await grant(service, key_id, operations=BOTH, constraints=constraints)
+    await grant_a_look(service, key_id, operations=BOTH, constraints=constraints)
     request = {
         "key_id": key_id,
         "grantee_principal": USER + "alice",
@@ -239,14 +221,14 @@ async def test_a_role_s_grant_serves_its_sessions(service: Service) -> None:
     """A role's grant is for every session, a session's for that one, the account's needs a policy."""
     key_id = (await service.create_key()).key_id
     night, day = session("night"), session("day")
-    role = await grant(service, key_id, grantee_principal=ROLE)
+    role = await grant_a_look(service, key_id, grantee_principal=ROLE)
     assert await may_look(service, night, key_id)
     assert await may_look(service, day, key_id)
     await service.call("RevokeGrant", key_id=key_id, grant_id=role.grant_id)
-    await grant(service, key_id, grantee_principal=night.arn)
+    await grant_a_look(service, key_id, grantee_principal=night.arn)
     assert await may_look(service, night, key_id)
     assert not await may_look(service, day, key_id)
-    await grant(service, key_id, grantee_principal=ACCOUNT)
+    await grant_a_look(service, key_id, grantee_principal=ACCOUNT)
     assert not await may_look(service, day, key_id)
     service.allow(day, ALLOW)
     assert await may_look(service, day, key_id)
@@ -257,7 +239,7 @@ async def test_a_role_s_grant_serves_its_sessions(service: Service) -> None:
 async def test_a_deny_beats_a_grant(service: Service) -> None:
     """An identity policy or a key policy that denies stops a grantee."""
     key_id, bob = (await service.create_key()).key_id, service.callers.bob
-    await grant(service, key_id)
+    await grant_a_look(service, key_id)
     service.allow(bob, {"Effect": "Deny", "Action": "kms:DescribeKey", "Resource": "*"})
     assert not await may_look(service, bob, key_id)
 
@@ -265,7 +247,7 @@ async def test_a_deny_beats_a_grant(service: Service) -> None:
 async def test_a_service_s_grant_is_for_one_resource(service: Service) -> None:
     """A service is permitted while it asks on behalf of the resource in the constraint, and not otherwise."""
     key_id = (await service.create_key()).key_id
-    made = await grant(
+    made = await grant_a_look(
         service,
         key_id,
         grantee_principal=None,
@@ -292,7 +274,7 @@ async def test_a_login_given_to_somebody_else_inherits_no_grant(
     bob = service.callers.bob
     monkeypatch.setattr(operations, "uid_of", {"bob": bob.uid}.get)
     key_id = (await service.create_key()).key_id
-    made = await grant(service, key_id, operations=(GrantOperation.RETIRE_GRANT, *DESCRIBE))
+    made = await grant_a_look(service, key_id, operations=(GrantOperation.RETIRE_GRANT, *DESCRIBE))
     another = replace(bob, uid=4711, principal_id="uid-4711")
     assert await may_look(service, bob, key_id)
     assert await may_look(service, replace(bob, uid=None), key_id)
