@@ -24,7 +24,6 @@ IMAGE: Final = bytes(range(48))
 PCRS: Final = {0: IMAGE, 1: b"\1" * 48, 2: b"\2" * 48, 3: b"\3" * 48, 4: b"\4" * 48, 8: bytes(48)}
 MODULE_ID: Final = "i-0123456789abcdef0-enc0123456789abcde"
 _HOUR: Final = timedelta(hours=1)
-_NOW: Final = datetime.fromtimestamp(START, UTC)
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Certified:
     def der(self) -> bytes:
         return self.certificate.public_bytes(Encoding.DER)
 
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
 
 def certify(
     name: str,
@@ -49,8 +52,10 @@ def certify(
     curve: ec.EllipticCurve | None = None,
     usage: str | None = None,
     critical_usage: bool = True,
+    now: float = START,
 ) -> Certified:
-    """Issue a certificate; without an issuer it signs itself."""
+    """Issue a certificate, valid for `hours` from `now` on; without an issuer it signs itself."""
+    moment = datetime.fromtimestamp(now, UTC)
     key = ec.generate_private_key(curve or ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = usage or ("key_cert_sign" if authority else "digital_signature")
@@ -60,8 +65,8 @@ def certify(
         .issuer_name(subject if issuer is None else issuer.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_NOW + hours[0] * _HOUR)
-        .not_valid_after(_NOW + hours[1] * _HOUR)
+        .not_valid_before(moment + hours[0] * _HOUR)
+        .not_valid_after(moment + hours[1] * _HOUR)
         .add_extension(x509.BasicConstraints(authority, path_length if authority else None), critical=True)
         .add_extension(x509.KeyUsage(**_usages(usage)), critical=critical_usage)
     )
@@ -95,18 +100,16 @@ def opened(directory: Path, envelope: bytes) -> bytes:
     return openssl("cms", "-decrypt", "-binary", "-inform", "DER", "-in", message, "-inkey", key).stdout
 
 
-@dataclass
 class Authority:
     """A root and what is below it: as with AWS, three authorities and then the enclave's own certificate."""
 
-    root: Certified = field(default_factory=lambda: certify("test.nitro-enclaves", hours=(-100, 100)))
-
-    def __post_init__(self) -> None:
-        region = certify("region", self.root, path_length=2)
-        zone = certify("zone", region, path_length=1)
-        instance = certify("instance", zone, path_length=0)
+    def __init__(self, root: Certified | None = None, *, now: float = START) -> None:
+        self.root = root or certify("test.nitro-enclaves", hours=(-100, 100), now=now)
+        region = certify("region", self.root, path_length=2, now=now)
+        zone = certify("zone", region, path_length=1, now=now)
+        instance = certify("instance", zone, path_length=0, now=now)
         self.bundle = [self.root, region, zone, instance]
-        self.leaf = certify("enclave", instance, authority=False, critical_usage=False)
+        self.leaf = certify("enclave", instance, authority=False, critical_usage=False, now=now)
 
     @property
     def trusted(self) -> Root:
@@ -115,7 +118,7 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        return self.root.certificate.public_bytes(Encoding.PEM)
+        return self.root.pem
 
     def fields(self, **changes: object) -> dict[str, Any]:
         """Return the fields of a good document, with changes; a field set to ... is left out."""

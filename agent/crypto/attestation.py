@@ -27,10 +27,10 @@ from cryptography.x509.verification import (
 from agent.crypto import cose
 from agent.crypto.keypairs import KeyPairError, load_public
 
-MAX_DOCUMENT_BYTES: Final = 262_144  # the longest AttestationDocument that the API takes
+MAX_PAYLOAD_BYTES: Final = 16_384
+MAX_DOCUMENT_BYTES: Final = MAX_PAYLOAD_BYTES + 512  # the API takes more, which no enclave has to say
 MAX_ROOT_BYTES: Final = 65_536
 
-_MAX_PAYLOAD: Final = 16_384
 _MAX_CHAIN: Final = 8
 _MAX_MODULE_ID: Final = 256
 _MAX_CERTIFICATE: Final = 1024
@@ -127,7 +127,7 @@ def verify(document: bytes, root: Root, now: float) -> Attestation:
 
 def _fields(payload: bytes) -> dict[str, Any]:
     """Return the document's fields, of which each has the type and the size that it must have."""
-    fields = cose.decode(payload) if len(payload) <= _MAX_PAYLOAD else None
+    fields = cose.decode(payload) if len(payload) <= MAX_PAYLOAD_BYTES else None
     if not isinstance(fields, dict):
         raise AttestationError("has no map of fields for its payload")
     # Optional fields that an enclave did not ask for are there, and null.

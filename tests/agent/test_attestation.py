@@ -8,7 +8,6 @@ import cbor2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.crypto import attestation
 from agent.crypto.attestation import AttestationError, RootError, load_root, verify
@@ -116,7 +115,17 @@ def test_payloads_that_are_none(authority: Authority) -> None:
     """A signed payload that is no map, is too long, or is followed by something proves nothing."""
     good = cbor2.dumps(authority.fields())
     twice = b"\xa2" + cbor2.dumps("digest") + cbor2.dumps("SHA384") + cbor2.dumps("digest") + b"\xf6"
-    for payload in (b"", b"\xa0", b"\x80", b"\x01", good + b"\0", good[:-1], twice, bytes(16_385), b"\xbf"):
+    for payload in (
+        b"",
+        b"\xa0",
+        b"\x80",
+        b"\x01",
+        good + b"\0",
+        good[:-1],
+        twice,
+        bytes(attestation.MAX_PAYLOAD_BYTES + 1),
+        b"\xbf",
+    ):
         refusal(authority.sign(payload), authority)
 
 
@@ -138,7 +147,7 @@ def test_messages_that_are_none(authority: Authority) -> None:
         {0: protected},
     ):
         refusal(cbor2.dumps(parts), authority)
-    for document in (b"", b"\xd2", b"\xff", b"\x9f", bytes(262_144), b"\x81" * 262_144, bytes(262_145)):
+    for document in (b"", b"\xd2", b"\xff", b"\x9f", bytes(16_896), b"\x81" * 16_896, bytes(16_897)):
         refusal(document, authority)
     refusal(authority.document() + b"\0", authority)
     refusal(b"\xd2" + cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature])), authority)
@@ -253,7 +262,7 @@ def test_an_expired_root() -> None:
 def test_roots(authority: Authority) -> None:
     """A root is one certificate of an authority, in PEM."""
     assert isinstance(load_root(authority.pem), attestation.Root)
-    leaf = authority.leaf.certificate.public_bytes(Encoding.PEM)
+    leaf = authority.leaf.pem
     der = authority.root.der
     assert isinstance(x509.load_der_x509_certificate(der), x509.Certificate)
     for wrong in (b"", b"x", der, leaf, authority.pem + leaf, authority.pem + bytes(65_536)):
