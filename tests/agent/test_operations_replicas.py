@@ -447,6 +447,15 @@ async def test_imported_material_rotates_once_every_region_has_it(service: Servi
     assert (await east.call("Decrypt", ciphertext_blob=blob)).key_material_id == second
 
 
+async def test_the_last_use_is_each_key_s_own(service: Service) -> None:
+    """Using the primary does not count as use of its replica."""
+    east, west, key = await family(service)
+    await east.call("Encrypt", key_id=key, plaintext=b"t")
+    used, unused = [await here.call("GetKeyLastUsage", key_id=key) for here in (east, west)]
+    assert used.key_last_usage.operation == "Encrypt"
+    assert unused.key_last_usage is None or unused.key_last_usage.operation is None
+
+
 async def test_one_record_names_all_keys_that_change(service: Service) -> None:
     """ReplicateKey and UpdatePrimaryRegion are recorded with the keys of both Regions."""
     east, _, key = await family(service)

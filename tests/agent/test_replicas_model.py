@@ -134,18 +134,17 @@ class Model:
         return refusal
 
     def _rotate(self, region: str, _target: str, _now: float) -> Refusal:
-        if region != self.primary:
-            return UnsupportedOperationException
-        refusal = self.refusal(region)
+        refusal = self.refusal(region) or self._replica(region)
         self.generations += refusal is None
         return refusal
 
     def _auto_rotate(self, region: str, _target: str, _now: float) -> Refusal:
-        if region != self.primary:
-            return UnsupportedOperationException
-        refusal = self.refusal(region)
+        refusal = self.refusal(region) or self._replica(region)
         self.rotating |= refusal is None
         return refusal
+
+    def _replica(self, region: str) -> Refusal:
+        return None if region == self.primary else UnsupportedOperationException
 
 
 OPERATIONS: Final[dict[str, tuple[str, dict[str, Any], str | None]]] = {
