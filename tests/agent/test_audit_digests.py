@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from agent.audit.chain import GENESIS, Link, extend
 from agent.audit.errors import AuditUnavailableError, AuditVerificationError
-from agent.audit.journal import HOUR_SECONDS
+from agent.audit.journal import HOUR_SECONDS, Journal
 from agent.audit.layout import digest_paths, sealed_paths
 from agent.audit.verify import Demands, verify
-from auditlogs import TIME, open_journal, small_record, write_hours
+from agent.crypto.digestkey import DigestKey
+from auditlogs import SEED, TIME, open_journal, small_record, write_hours
 
 HOURS = 4
 PER_HOUR = 5
@@ -292,6 +293,22 @@ def test_a_digest_kept_elsewhere(log: Path) -> None:
     assert verify(log).whole
     (problem,) = verify(log, Demands(known=kept)).problems
     assert "kept elsewhere is not among them" in problem.reason
+
+
+def test_a_digest_of_another_history(log: Path, tmp_path: Path) -> None:
+    """Of a log that was gone on with twice, from one backup, no digest fits into the other."""
+    other = tmp_path / "other"
+    shutil.copytree(log.parent, other)
+    for path, account_id in ((log, "1" * 12), (other / log.name, "2" * 12)):
+        now = TIME + HOURS * HOUR_SECONDS
+        journal = Journal.open(path, key=DigestKey(SEED), account_id=account_id, now=now)
+        for hour in (1, 2):
+            journal.seal(now + hour * HOUR_SECONDS)
+        journal.close()
+    shutil.copy(digest_paths(other / log.name)[-2], log.parent / "digests")
+    (problem,) = verify(log).problems
+    assert problem.file == digest_paths(log)[-1].name
+    assert "names another digest before it" in problem.reason
 
 
 def test_nothing_to_check_with(log: Path, tmp_path: Path) -> None:
