@@ -12,6 +12,7 @@ import functools
 import logging
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ import h11
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from agent.config import Limits
 
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
     Handle = Callable[[Request], Awaitable[Reply]]
     OpenSession = Callable[[Stream], Awaitable[Handle]]
-    Secure = Callable[[trio.SocketStream, float], Awaitable[trio.SSLStream[trio.SocketStream] | None]]
+    Secure = Callable[[trio.SocketStream], Awaitable[trio.SSLStream[trio.SocketStream] | None]]
 
 
 class _RefusedError(Exception):
@@ -81,7 +82,7 @@ class _RefusedError(Exception):
 
 
 class _Idle:
-    """The connections between two requests: they may be ended at any time."""
+    """The connections between two requests, or before the first: they may be ended at any time."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -90,15 +91,21 @@ class _Idle:
 
     async def wait(self, stream: Stream, max_bytes: int) -> bytes:
         """Return the first bytes of a next request, or nothing when the connection is to end."""
-        if self.stopping:
-            return b""
-        with trio.move_on_after(self._seconds) as scope:
+        with self.waiting(self._seconds):
+            return bytes(await stream.receive_some(max_bytes))
+        return b""
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Do something that is given up after so many seconds, or when the connection is to end."""
+        with trio.move_on_after(seconds) as scope:
+            if self.stopping:
+                scope.cancel()
             self._scopes[scope] = None
             try:
-                return bytes(await stream.receive_some(max_bytes))
+                yield
             finally:
                 del self._scopes[scope]
-        return b""
 
     def end_longest(self) -> None:
         if self._scopes:
@@ -119,8 +126,7 @@ class Server:
     Args:
         open_session: Called once per connection, before anything is read from it.
         limits: What clients may take.
-        secure: Turns a new connection into one with TLS, within so many seconds; returns None after it has
-            told the client why not.
+        secure: Turns a new connection into one with TLS; returns None after it has told the client why not.
     """
 
     def __init__(self, open_session: OpenSession, limits: Limits, secure: Secure | None = None) -> None:
@@ -167,16 +173,23 @@ class Server:
             async with stream:
                 if self._secure is None:
                     await self._serve_on(stream)
-                elif (secured := await self._secure(stream, self._limits.request_seconds)) is not None:
-                    await self._serve_on(secured)
-                    with trio.move_on_after(_LINGER_SECONDS):
-                        await secured.aclose()
+                else:
+                    await self._serve_securely(stream, self._secure)
         except (trio.BrokenResourceError, OSError):
             pass  # the client went away; there is nobody to tell
         except Exception:  # noqa: BLE001 - one broken connection must not end the others
             _log.exception("a connection ended by an error of our own")
         finally:
             self._room.release()
+
+    async def _serve_securely(self, stream: trio.SocketStream, secure: Secure) -> None:
+        secured = None
+        with self._idle.waiting(self._limits.request_seconds):
+            secured = await secure(stream)
+        if secured is not None:
+            await self._serve_on(secured)
+            with trio.move_on_after(_LINGER_SECONDS):
+                await secured.aclose()
 
     async def _serve_on(self, stream: Stream) -> None:
         handle = await self._open_session(stream)

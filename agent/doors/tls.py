@@ -61,22 +61,18 @@ class TlsPort:
         """
         self._context = _make_context(self._settings)
 
-    async def secure(
-        self, stream: trio.SocketStream, seconds: float
-    ) -> trio.SSLStream[trio.SocketStream] | None:
+    async def secure(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream] | None:
         """Do the handshake. Whoever speaks plain HTTP is told, and is served no further: None.
 
         Raises:
-            trio.BrokenResourceError: The handshake failed or took too long, or the client went away.
+            trio.BrokenResourceError: The handshake failed, or the client went away.
         """
-        with trio.move_on_after(seconds):
-            if await stream.socket.recv(1, socket.MSG_PEEK) not in (_HANDSHAKE_RECORD, b""):
-                await _tell_plain(stream)
-                return None
-            secured = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
-            await secured.do_handshake()
-            return secured
-        raise trio.BrokenResourceError("the TLS handshake took too long")
+        if await stream.socket.recv(1, socket.MSG_PEEK) not in (_HANDSHAKE_RECORD, b""):
+            await _tell_plain(stream)
+            return None
+        secured = trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
+        await secured.do_handshake()
+        return secured
 
 
 def client_certificate(stream: trio.SSLStream[trio.SocketStream]) -> ClientCertificate | None:

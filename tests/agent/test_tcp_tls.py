@@ -198,6 +198,23 @@ def test_a_handshake_has_to_be_done_in_time(url: str, root: dict[str, str], serv
             assert connection.recv(1) == b""
 
 
+def test_a_stop_does_not_wait_for_who_says_nothing(
+    make_agent: Callable[[], RunningAgent], servers: Authority
+) -> None:
+    """Silent connections, before and after their handshake, end with the agent, at once and properly."""
+    agent = make_agent()
+    limits = {"request_seconds": 1000, "idle_seconds": 1000, "stop_seconds": 1000}
+    (url,) = ports.start(agent, tls(servers.issue_server()), limits=limits)
+    context = trusting(servers)
+    with (
+        ports.connect(url) as silent,
+        ports.connect(url) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as idle,
+    ):
+        agent.stop()
+        assert (silent.recv(1), idle.recv(1)) == (b"", b"")
+
+
 def test_old_versions_of_tls_are_refused(url: str) -> None:
     """TLS 1.2 and 1.3 are spoken, nothing older."""
     host, port = ports.address(url)
