@@ -38,7 +38,8 @@ def grant_for(kms: Kms, caller: Principal, key: Key, action: str, request: Shape
         request: what is asked.
     """
     operation = _OPERATIONS.get(action)
-    if operation is None:
+    index = kms.store.grant_index(key.region, key.key_id)
+    if operation is None or not index.grants:
         return None
     index = kms.store.grant_index(key.region, key.key_id)
     if not index.grants:
