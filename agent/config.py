@@ -61,6 +61,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     account_id: str = "0" * 12
     key_file: str | None = None
     attestation_root: str | None = None
+    guard: str | None = None
     passphrase_file: str | None = None
     listen: tuple[Listen, ...] = ()
     principals: tuple[PrincipalRule, ...] = ()
@@ -74,7 +75,8 @@ class Config:
 
     ``region`` is the one meant where a request names none; ``regions`` are those served beside it.
     ``key_file`` is where the root key lies when that is not in the state directory;
-    ``attestation_root`` is the certificate whose attestation documents are believed;
+    ``attestation_root`` is the certificate whose attestation documents are believed; ``guard`` is a policy
+    that limits everybody;
     ``passphrase_file`` where the passphrase is read from when it is not asked for. ``listen`` are the TCP
     ports served beside the socket; ``principals`` say who callers are.
     """
@@ -88,6 +90,7 @@ class Config:
     account_id: str
     key_file: Path | None
     attestation_root: Path | None
+    guard: Path | None
     passphrase_file: Path | None
     listen: tuple[Listen, ...]
     principals: tuple[PrincipalRule, ...]
@@ -172,6 +175,7 @@ def _resolve(file: _File, places: Places) -> Config:
         account_id=file.account_id,
         key_file=_path("key_file", file.key_file),
         attestation_root=_path("attestation_root", file.attestation_root),
+        guard=_path("guard", file.guard),
         passphrase_file=_path("passphrase_file", file.passphrase_file),
         listen=file.listen,
         principals=file.principals,

@@ -35,6 +35,9 @@ from agent.http import Server
 from agent.listener import ListenError, listening
 from agent.notify import READY, STOPPING, notify
 from agent.operations.kms import Kms
+from agent.policy.document import PolicyKind
+from agent.policy.errors import PolicyError
+from agent.policy.parse import MAX_BYTES, parse
 from agent.seal.barrier import Barrier
 from agent.status import Status
 from agent.store.sqlite import SqliteStore
@@ -80,7 +83,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
         unseal: Returns the root key, 32 bytes; called once, after the self-tests.
 
     Raises:
-        ConfigError: The attestation root is no certificate.
+        ConfigError: The attestation root is no certificate, or the guard no policy.
         SelfTestError: A cryptographic primitive does not give its known answers.
         SealError: The root key cannot be had.
         StoreError: The keys cannot be opened.
@@ -92,6 +95,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
     hardening = harden_process()
     selftest.run()
     attestation_root = _attestation_root(config.attestation_root)
+    guard = _guard(config.guard)
     barrier = Barrier(unseal())
     try:
         with (
@@ -122,6 +126,7 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 usage=audit.usage,
                 quotas=config.quotas,
                 attestation_root=attestation_root,
+                guard=guard,
             )
             status = Status(
                 state="serving",
@@ -160,6 +165,21 @@ def _attestation_root(path: Path | None) -> Root | None:
         raise ConfigError(f"attestation_root: {path} cannot be read: {error.strerror}") from None
     except RootError as error:
         raise ConfigError(f"attestation_root: {path} {error}") from None
+
+
+def _guard(path: Path | None) -> str | None:
+    """Read the policy that limits everybody, and refuse one that could not be enforced."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES[PolicyKind.GUARD] + 1).decode()
+        parse(text, PolicyKind.GUARD)
+    except OSError as error:
+        raise ConfigError(f"guard: {path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, PolicyError) as error:
+        raise ConfigError(f"guard: {path} is no policy: {error}") from None
+    return text
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -54,6 +54,7 @@ def collect(facts: Facts, *, resource: str = "*", key_policy: str | None = None)
         identity=_identity(kms, principal),
         boundary=None if boundary is None else document(boundary, PolicyKind.BOUNDARY),
         session=[document(policy, PolicyKind.SESSION) for policy in principal.session_policies],
+        guard=() if kms.guard is None else (document(kms.guard, PolicyKind.GUARD),),
         grants=_grants(facts),
     )
     return request, policies

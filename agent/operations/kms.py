@@ -35,6 +35,7 @@ class Kms:
         quotas: how much of everything there may be.
         throttle: how many requests came lately.
         attestation_root: whose attestation documents are believed; None for nobody's.
+        guard: a policy that limits everybody, as JSON text; None for none.
     """
 
     store: Store
@@ -48,6 +49,7 @@ class Kms:
     quotas: Quotas = field(default_factory=Quotas)
     throttle: Throttle = field(default_factory=Throttle)
     attestation_root: Root | None = None
+    guard: str | None = None
 
     def in_region(self, region: str) -> "Kms":
         """Return the same account's keys in another of its Regions."""

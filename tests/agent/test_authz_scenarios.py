@@ -1,5 +1,6 @@
 """What key policies, identity policies and conditions are for: the rules of use, through real requests."""
 
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -313,6 +314,24 @@ async def test_sessions_of_roles(service: Service) -> None:
     narrow = replace(ROLE, session_policies=(policy,))
     with pytest.raises(AccessDeniedException, match="because no session policy allows the kms:Encrypt"):
         await service.call("Encrypt", narrow, **request)
+
+
+async def test_a_guard_limits_everybody(service: Service) -> None:
+    """What the agent's guard does not allow or denies, not even root may do, whatever else allows it."""
+    key = (await service.create_key()).key_id
+    statements = [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:ScheduleKeyDeletion", "Resource": "*"},
+    ]
+    document = {"Version": "2012-10-17", "Statement": statements}
+    service.kms = replace(service.kms, guard=json.dumps(document))
+    assert await may(service, service.callers.root, "Encrypt", key_id=key, plaintext=b"t")
+    with pytest.raises(AccessDeniedException, match="with an explicit deny in a service control policy"):
+        await service.call("ScheduleKeyDeletion", key_id=key)
+    document["Statement"] = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    service.kms = replace(service.kms, guard=json.dumps(document))
+    with pytest.raises(AccessDeniedException, match="no service control policy allows the kms:ListKeys"):
+        await service.call("ListKeys")
 
 
 async def explained(service: Service, principal: str, action: str, **members: object) -> Any:  # noqa: ANN401

@@ -36,6 +36,7 @@ def test_an_empty_file_means_the_defaults() -> None:
         account_id="000000000000",
         key_file=None,
         attestation_root=None,
+        guard=None,
         passphrase_file=None,
         listen=(),
         principals=(),
@@ -57,6 +58,7 @@ def test_every_setting_is_read() -> None:
         account_id: "123456789012"
         key_file: /mnt/stick/root.key
         attestation_root: /etc/root.pem
+        guard: /etc/guard.json
         passphrase_file: /run/credentials/passphrase
         listen:
           - {address: 127.0.0.1, port: 4599}
@@ -96,6 +98,7 @@ def test_every_setting_is_read() -> None:
         account_id="123456789012",
         key_file=Path("/mnt/stick/root.key"),
         attestation_root=Path("/etc/root.pem"),
+        guard=Path("/etc/guard.json"),
         passphrase_file=Path("/run/credentials/passphrase"),
         listen=(
             Listen(address="127.0.0.1", port=4599),
