@@ -58,8 +58,22 @@ async def run_due(kms: Kms, audit: AuditLog) -> None:
     """
     for region in sorted(kms.regions):
         there = kms.in_region(region)
-        for key in there.store.keys(region):
+        # In a thread: among very many keys the search takes a while, and requests must not wait for it.
+        for key in await trio.to_thread.run_sync(_due_keys, there):
             await _do_all(there, audit, key)
+
+
+def _due_keys(kms: Kms) -> list[Key]:
+    now = kms.now()
+    return [key for key in kms.store.keys(kms.region) if _due(kms, settled(key, now), now)]
+
+
+def _due(kms: Kms, key: Key, now: float) -> tuple[str, Callable[[Kms, Key], Details]] | None:
+    """Return what is due of a key first, and the name of that event."""
+    for event_name, is_due, deed in _DEEDS:
+        if is_due(kms, key, now):
+            return event_name, deed
+    return None
 
 
 async def _do_all(kms: Kms, audit: AuditLog, key: Key) -> None:
@@ -67,8 +81,8 @@ async def _do_all(kms: Kms, audit: AuditLog, key: Key) -> None:
     now = kms.now()
     current: Key | None = settled(key, now)
     while current is not None:
-        due = [(name, deed) for name, is_due, deed in _DEEDS if is_due(kms, current, now)]
-        if not due or not await _do(kms, audit, current, *due[0]):
+        due = _due(kms, current, now)
+        if due is None or not await _do(kms, audit, current, *due):
             return
         current = kms.key(key.key_id)
 
