@@ -7,7 +7,6 @@ from typing import Any, Final
 import pytest
 
 from agent.api.errors import AccessDeniedException
-from agent.api.operations import identity as api
 from agent.api.shapes.keys import Tag
 from agent.keys.principal import Principal
 from services import ACCOUNT, Service
@@ -332,73 +331,3 @@ async def test_a_guard_limits_everybody(service: Service) -> None:
     service.kms = replace(service.kms, guard=json.dumps(document))
     with pytest.raises(AccessDeniedException, match="no service control policy allows the kms:ListKeys"):
         await service.call("ListKeys")
-
-
-async def explained(service: Service, principal: str, action: str, **members: object) -> Any:  # noqa: ANN401
-    """Ask why."""
-    return await service.call(api.EXPLAIN_ACCESS, principal_arn=principal, action=action, **members)
-
-
-async def test_an_explanation_is_what_would_happen(service: Service) -> None:
-    """ExplainAccess says what the request itself would be told, and which statement decides."""
-    alice = service.callers.alice
-    key = await service.create_key()
-    condition = {"StringEquals": {"kms:EncryptionContext:app": "spool"}}
-    await service.put_policy(
-        key.key_id,
-        to(ROOT, "kms:*", Sid="account"),
-        to(alice.arn, "kms:Encrypt", Sid="alice", Condition=condition),
-    )
-    with pytest.raises(AccessDeniedException) as caught:
-        await service.call("Encrypt", alice, key_id=key.key_id, plaintext=b"t")
-    answer = await explained(service, alice.arn, "kms:Encrypt", key_id=key.key_id)
-    assert (answer.allowed, answer.decided_by, answer.explicit) == (False, "identity-based policy", False)
-    assert answer.message == caught.value.message
-    account, own = answer.statements
-    assert (account.policy, account.sid, account.number, account.applies) == (
-        "resource-based policy",
-        "account",
-        1,
-        "yes",
-    )
-    assert (own.sid, own.effect, own.applies, own.mismatch) == ("alice", "Allow", "no", "Condition")
-    (told,) = own.conditions
-    assert (told.operator, told.key, told.values) == (
-        "StringEquals",
-        "kms:EncryptionContext:app",
-        ("spool",),
-    )
-    assert (told.request_values, told.holds) == (None, "no")
-    answer = await explained(
-        service, alice.arn, "kms:Encrypt", key_id=key.key_id, encryption_context={"app": "spool"}
-    )
-    assert (answer.allowed, answer.decided_by, answer.explicit) == (True, "resource-based policy", True)
-    assert answer.message is None
-
-
-async def test_an_explanation_names_grants_and_identity_policies(service: Service) -> None:
-    """A grant is told by its id, an identity policy by its name, the administrator's as built in."""
-    alice, bob = service.callers.alice, service.callers.bob
-    key = (await service.create_key()).key_id
-    grant = await service.call(
-        "CreateGrant", key_id=key, grantee_principal=alice.arn, operations=("Decrypt",)
-    )
-    answer = await explained(service, alice.arn, "kms:Decrypt", key_id=key)
-    assert (answer.allowed, answer.decided_by, answer.grant_id) == (True, "grant", grant.grant_id)
-    service.allow(bob, ANY, name="everything")
-    answer = await explained(service, bob.arn, "kms:Decrypt", key_id=key)
-    assert (answer.allowed, answer.statements[1].policy_name) == (True, "everything")
-    answer = await explained(service, ROOT, "kms:Decrypt", key_id=key)
-    assert (answer.allowed, answer.statements[1].policy_name) == (True, "AdministratorAccess (built in)")
-
-
-async def test_condition_keys_can_be_supposed(service: Service) -> None:
-    """What a request would bring can be told, for users, roles and sessions."""
-    key = (await service.create_key()).key_id
-    via = {"StringEquals": {"kms:ViaService": "kmsfs.local.local"}}
-    await service.put_policy(key, to(ROLE.role_arn, USE, Condition=via))
-    for arn in (str(ROLE.role_arn), ROLE.arn):
-        assert not (await explained(service, arn, "kms:Encrypt", key_id=key)).allowed
-        supposed = {"kms:viaservice": "kmsfs.local.local"}
-        answer = await explained(service, arn, "kms:Encrypt", key_id=key, condition_keys=supposed)
-        assert answer.allowed
