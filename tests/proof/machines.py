@@ -25,9 +25,9 @@ After=multi-user.target
 
 [Service]
 Type=oneshot
-ExecStart=/bin/bash /root/probe.sh
-StandardOutput=file:/root/probe.out
-StandardError=file:/root/probe.err
+ExecStart=/bin/bash /var/probe/probe.sh
+StandardOutput=file:/var/probe/probe.out
+StandardError=file:/var/probe/probe.err
 ExecStopPost=/bin/systemctl poweroff --no-block
 """
 
@@ -56,9 +56,9 @@ class Machine:
 
         The script ends at its first command that fails; then the test fails with what it said.
         """
-        self.write("/root/probe.sh", f"{_PROLOGUE}{script}\necho finished\n")
+        self.write("/var/probe/probe.sh", f"{_PROLOGUE}{script}\necho finished\n")
         command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}"]
-        command += ["--register=no", "--keep-unit", "--capability=all", "--machine=kmsfs-test"]
+        command += ["--register=no", "--keep-unit", "--capability=all", f"--machine=kmsfs-{os.getpid()}"]
         command += [
             "--bind=/dev/fuse",
             f"--bind-ro={REPOSITORY}:{_SOURCE}",
@@ -67,10 +67,10 @@ class Machine:
         console = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BOOT_SECONDS, check=False
         )
-        output = self.root / "root/probe.out"
+        output = self.root / "var/probe/probe.out"
         said = output.read_text() if output.exists() else ""
         if not said.endswith("finished\n"):
-            errors = self.root / "root/probe.err"
+            errors = self.root / "var/probe/probe.err"
             why = errors.read_text() if errors.exists() else console.stdout.decode(errors="replace")[-4000:]
             raise AssertionError(f"the machine did not do as it was told:\n{said}\n{why}")
         output.unlink()

@@ -110,23 +110,23 @@ def test_a_service_waits_for_its_mount(computer: Machine) -> None:
 def test_a_user_has_units_of_their_own(computer: Machine) -> None:
     """An ordinary user's agent and mount run under the user's own manager."""
     said = computer.boot("""
-        useradd --create-home alice
+        useradd --create-home --home-dir /srv/alice alice
         chmod 666 /dev/fuse
         uid=$(id -u alice)
         systemctl start "user@$uid"
-        as_alice() { setpriv --reuid alice --regid alice --init-groups env HOME=/home/alice USER=alice \\
+        as_alice() { setpriv --reuid alice --regid alice --init-groups env HOME=/srv/alice USER=alice \\
             XDG_RUNTIME_DIR="/run/user/$uid" "$@"; }
         as_alice systemctl --user start kms-agent
-        cd /home/alice
-        as_alice kmsfs init /home/alice/.notes.encrypted
-        as_alice mkdir -p /home/alice/notes /home/alice/.config/kmsfs
-        printf 'CIPHERTEXT=/home/alice/.notes.encrypted\\nMOUNTPOINT=/home/alice/notes\\n' \\
-            > /home/alice/.config/kmsfs/notes.conf
+        cd /srv/alice
+        as_alice kmsfs init /srv/alice/.notes.encrypted
+        as_alice mkdir -p /srv/alice/notes /srv/alice/.config/kmsfs
+        printf 'CIPHERTEXT=/srv/alice/.notes.encrypted\\nMOUNTPOINT=/srv/alice/notes\\n' \\
+            > /srv/alice/.config/kmsfs/notes.conf
         as_alice systemctl --user start kmsfs@notes
-        as_alice sh -c 'echo private > /home/alice/notes/diary'
+        as_alice sh -c 'echo private > /srv/alice/notes/diary'
         as_alice systemctl --user restart kmsfs@notes
-        as_alice cat /home/alice/notes/diary
+        as_alice cat /srv/alice/notes/diary
         as_alice systemctl --user stop kmsfs@notes
-        mountpoint --quiet /home/alice/notes || echo unmounted
+        mountpoint --quiet /srv/alice/notes || echo unmounted
         """)
     assert said.splitlines()[-2:] == ["private", "unmounted"]
