@@ -48,7 +48,10 @@ if os.fork() == 0:
     socket.send_fds(theirs, [b"x"], [connection.fileno()])
     os._exit(0)
 _, (descriptor,), _, _ = socket.recv_fds(ours, 1, 1)
-os.wait()
+if sys.argv[3] == "reaped":
+    os.wait()
+else:
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
 os.kill(int(sys.argv[2]), 18)  # SIGCONT: now the agent may look
 connection = http.client.HTTPConnection("localhost")
 connection.sock = socket.socket(fileno=descriptor)
@@ -158,15 +161,16 @@ def test_the_unit_is_that_of_the_cgroup(
     assert identity(agent)["arn"] == f"arn:aws:iam::{ACCOUNT}:user/nobody"
 
 
+@pytest.mark.parametrize("end", ["reaped", "zombie"])
 def test_who_is_gone_before_the_agent_looks_has_no_unit_to_hide(
-    make_agent: Callable[[], RunningAgent],
+    make_agent: Callable[[], RunningAgent], end: str
 ) -> None:
     """A connection whose maker has ended is refused where its unit would decide, not taken for root's."""
     agent = started(
         make_agent, {"match": {"unit": "confined.service"}, "arn": "arn:aws:iam::{account}:user/c"}
     )
     os.kill(agent.pid, 19)  # SIGSTOP: so that the maker of the connection is gone before the agent looks
-    answer = asked(agent, program=GONE, arguments=(str(agent.pid),))
+    answer = asked(agent, program=GONE, arguments=(str(agent.pid), end))
     assert answer["__type"] == "AccessDeniedException"
     assert identity(agent) == {"type": "Unknown", "principalId": "uid-0"}
 
