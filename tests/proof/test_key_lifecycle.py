@@ -24,9 +24,10 @@ class Key:
     agent_url: str
     arn: str
 
-    def do(self, verb: str) -> None:
+    def do(self, verb: str, *rest: str | Path) -> None:
         """Run `kms-agent key VERB` on it."""
-        run(mounts.program("kms-agent"), "key", verb, self.arn, environment={"KMS_AGENT_URL": self.agent_url})
+        command = (mounts.program("kms-agent"), "key", verb, self.arn, *map(str, rest))
+        run(*command, environment={"KMS_AGENT_URL": self.agent_url})
 
 
 @pytest.fixture
@@ -106,6 +107,33 @@ def test_key_scheduled_for_deletion(keyed: mounts.Volume, key: Key) -> None:
     key.do("enable")
     keyed.mount()
     assert (keyed.path / "old").read_bytes() == b"from before"
+
+
+def test_imported_key(place: Path, agent_url: str) -> None:
+    """A volume mounts for as long as its owner leaves the material with the agent, across a rotation."""
+    created = run(
+        *(mounts.program("kms-agent"), "key", "create", "--origin", "external", "--json"),
+        environment={"KMS_AGENT_URL": agent_url},
+    )
+    key = Key(agent_url, json.loads(created)["Arn"])
+    first, second = place / "first", place / "second"
+    for file in (first, second):
+        file.write_bytes(os.urandom(32))
+    key.do("import", first)
+    with mounts.volume(place, agent_url, init_options=["--key", key.arn]) as volume:
+        (volume.path / "old").write_bytes(b"from before")
+        key.do("import", second, "--new")
+        key.do("rotate")
+        volume.remount()
+        (volume.path / "new").write_bytes(b"under the second")
+        assert len(set(bucket_key_materials(volume))) == 2
+        volume.unmount()
+        key.do("delete-material")
+        assert f"{key.arn} is pending import" in refused_mount(volume)
+        key.do("import", second)
+        volume.mount()
+        assert (volume.path / "old").read_bytes() == b"from before"
+        assert (volume.path / "new").read_bytes() == b"under the second"
 
 
 def test_absent_agent(keyed: mounts.Volume, place: Path) -> None:
