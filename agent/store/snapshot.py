@@ -46,6 +46,7 @@ _GROUPS: Final[Mapping[type[Record], _Group]] = {
 _FEW_CHANGES: Final = 16
 # With so many grants on a key, the index is made where they are written and not where they are first used.
 _MANY_GRANTS: Final = 500
+_NO_GRANTS: Final = GrantIndex(())
 
 Records: TypeAlias = Mapping[Place, Any]
 Groups: TypeAlias = Mapping[Place, tuple[Any, ...]]
@@ -89,9 +90,12 @@ class Snapshot:
 
     def grant_index(self, region: str, key_id: str) -> GrantIndex:
         """Return the index of a key's grants; made once, for most requests ask."""
+        grants = self.group(Grant, region, key_id)
+        if not grants:
+            return _NO_GRANTS
         known = self.grant_indexes.get((region, key_id))
         if known is None:
-            known = GrantIndex(self.group(Grant, region, key_id))
+            known = GrantIndex(grants)
             self.grant_indexes[(region, key_id)] = known
         return known
 
