@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from agent import jobs
+from agent import dispatch, jobs
 from agent.api.enums import KeySpec, KeyState, KeyUsage
 from agent.api.errors import (
     AccessDeniedException,
@@ -185,6 +185,28 @@ async def test_single_region_keys_stay_in_their_region(service: Service) -> None
     assert caught.value.message == f"Key '{arn(WEST, made.key_id)}' does not exist"
     with pytest.raises(AccessDeniedException, match="does not exist in this region"):
         await west.call("Decrypt", ciphertext_blob=blob)
+
+
+@pytest.mark.parametrize("multi_region", [False, True])
+async def test_a_request_signed_for_one_region_names_no_key_of_another(
+    service: Service, *, multi_region: bool
+) -> None:
+    """The key ARN has to be of the Region that the request is for, replicas included."""
+    east = in_region(service, EAST)
+    made = await east.create_key(multi_region=multi_region)
+    body = json.dumps({"KeyId": made.arn}).encode()
+    with pytest.raises(NotFoundException) as caught:
+        await dispatch.handle(
+            service.kms,
+            service.audit,
+            service.callers.root,
+            "DescribeKey",
+            body,
+            "request",
+            "test",
+            region=WEST,
+        )
+    assert caught.value.message == f"Invalid arn {EAST}"
 
 
 async def replicate_refusals(east: Service, key: str, single: str) -> list[tuple[dict[str, Any], Any, str]]:
@@ -445,6 +467,46 @@ async def test_imported_material_rotates_once_every_region_has_it(service: Servi
     assert (await described(west, key)).current_key_material_id == second
     blob = (await west.call("Encrypt", key_id=key, plaintext=b"t")).ciphertext_blob
     assert (await east.call("Decrypt", ciphertext_blob=blob)).key_material_id == second
+
+
+def allow(action: str, **condition: str) -> dict[str, Any]:
+    """Return a statement that allows an action, under conditions of equality."""
+    names = {name.replace("_", ":"): value for name, value in condition.items()}
+    return {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": {"StringEquals": names}}
+
+
+async def test_a_replica_takes_permissions_in_both_regions(service: Service) -> None:
+    """ReplicateKey on the primary, and in the replica's Region CreateKey, and TagResource for tags."""
+    east, alice = in_region(service, EAST), service.callers.alice
+    key = (await east.create_key(multi_region=True)).key_id
+    tag = Tag(tag_key="a", tag_value="b")
+    members = {"key_id": key, "replica_region": WEST, "tags": (tag,)}
+    steps = [
+        ("kms:ReplicateKey", allow("kms:ReplicateKey", kms_ReplicaRegion=WEST)),
+        ("kms:CreateKey", allow("kms:CreateKey", aws_RequestedRegion=EAST)),
+        ("kms:CreateKey", allow("kms:CreateKey", aws_RequestedRegion=WEST)),
+        ("kms:TagResource", allow("kms:TagResource", aws_RequestedRegion=WEST)),
+    ]
+    for number, (missing, statement) in enumerate(steps):
+        with pytest.raises(AccessDeniedException, match=missing):
+            await east.call("ReplicateKey", alice, **members)
+        service.allow(alice, statement, name=f"step{number}")
+    with pytest.raises(AccessDeniedException, match="kms:ReplicateKey"):
+        await east.call("ReplicateKey", alice, **members | {"replica_region": HOME})
+    assert (await east.call("ReplicateKey", alice, **members)).replica_tags == (tag,)
+
+
+async def test_a_new_primary_takes_permission_on_both_keys(service: Service) -> None:
+    """Who may do it with the primary only is refused, with the replica's ARN."""
+    east, west, key = await family(service)
+    service.allow(service.callers.alice, {"Effect": "Allow", "Action": "kms:*", "Resource": arn(EAST, key)})
+    members = {"key_id": key, "primary_region": WEST}
+    with pytest.raises(AccessDeniedException, match=arn(WEST, key)):
+        await east.call("UpdatePrimaryRegion", service.callers.alice, **members)
+    assert (await described(west, key)).key_state is KeyState.ENABLED
+    everywhere = arn("*", key)
+    service.allow(service.callers.alice, {"Effect": "Allow", "Action": "kms:*", "Resource": everywhere})
+    await east.call("UpdatePrimaryRegion", service.callers.alice, **members)
 
 
 async def test_the_last_use_is_each_key_s_own(service: Service) -> None:

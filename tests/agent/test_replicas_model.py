@@ -238,7 +238,7 @@ class World:
                 assert (await service.call("Decrypt", ciphertext_blob=blob)).key_id == key.arn
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(begin=st.sampled_from(REGIONS), replicas=st.sets(st.sampled_from(REGIONS)), steps=STEPS)
 async def test_any_order_of_steps(begin: str, replicas: set[str], steps: list[tuple[str, Any, str]]) -> None:
     """Whatever is asked of whichever Region: outcome, states, relatives and material are as they must be."""
