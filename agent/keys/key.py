@@ -88,6 +88,7 @@ class KeyMaterial:
     Attributes:
         material_id: 64 hexadecimal digits, unique over all keys; named in every CiphertextBlob.
         generation: 0 for the first, then one more for each that follows.
+        creation_date: when it was made; of imported material, when it came, or else became current.
         rotation_type: what started the rotation that made it current; None for the first.
         wrapped: the material as `agent.seal.barrier` wrapped it; b"" once it was deleted or has expired.
         public_key: SubjectPublicKeyInfo in DER; b"" for symmetric and HMAC keys.
