@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from agent.audit import usage as usages
-from agent.audit.chain import MAX_LINE_BYTES
+from agent.audit.chain import GENESIS, MAX_LINE_BYTES
 from agent.audit.context import EntryContext
 from agent.audit.entry import AuditEntry
 from agent.audit.errors import AuditUnavailableError
@@ -125,6 +125,9 @@ class AuditLog:
         except OSError as error:
             journal.close()
             raise AuditUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
+        if journal.end == GENESIS:
+            # Expected once in an agent's life: whoever removed a log should at least be heard of.
+            _LOG.info("audit: a log begins at %s; none was there", path)
         return cls(path, journal, key, usage, region, account_id, now)
 
     @property
