@@ -18,7 +18,7 @@ from agent.policy.evaluate import Decision, MatchedGrant, Policies, Request, eva
 from agent.policy.parse import parse
 
 _LOG: Final = logging.getLogger(__name__)
-_CACHED_DOCUMENTS: Final = 512
+_SHORT_CHARACTERS: Final = 4096
 _EVERYTHING: Final = '{{"Statement":[{{"Effect":"{}",{}"Action":"*","Resource":"*"}}]}}'
 _ANYONE: Final = '"Principal":"*",'
 _ALLOW_ALL: Final = parse(_EVERYTHING.format("Allow", ""), PolicyKind.IDENTITY)
@@ -65,15 +65,23 @@ def identity_arn(principal: Principal) -> str:
     return principal.role_arn or principal.arn
 
 
-@lru_cache(maxsize=_CACHED_DOCUMENTS)
 def document(text: str, kind: PolicyKind) -> Document:
-    """Return a policy that is kept, read once; one that cannot be read denies everything."""
+    """Return a policy that is kept, usually read before; one that cannot be read denies everything."""
+    return _short(text, kind) if len(text) <= _SHORT_CHARACTERS else _long(text, kind)
+
+
+def _read(text: str, kind: PolicyKind) -> Document:
     try:
         return parse(text, kind)
     except PolicyError as error:
         _LOG.error("a %s that is kept cannot be read and denies everything: %s", kind.value, error)
         principal = _ANYONE if kind is PolicyKind.KEY else ""
         return parse(_EVERYTHING.format("Deny", principal), kind)
+
+
+# Read, a policy takes up to a hundred times its length: together these hold 300 MB at the very worst.
+_short = lru_cache(maxsize=512)(_read)
+_long = lru_cache(maxsize=16)(_read)
 
 
 def _identity(kms: Kms, principal: Principal) -> list[Document]:

@@ -1,6 +1,7 @@
 """What holds of every policy, found out with policies made up at random."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from agent.policy.conditions import Condition
 from agent.policy.document import Document, Effect, PolicyKind, dump
 from agent.policy.evaluate import Decision, MatchedGrant, Policies, Request, evaluate
+from agent.policy.match import pattern
 from agent.policy.parse import parse
 from agent.policy.principals import Reach
 from policies import ACCOUNT, ALICE, APP, BOB, KEY_ARN, OTHER_ROOT, ROLE, ROOT, SESSION, USER, ZOE, Asker
@@ -191,3 +193,12 @@ def test_a_deny_that_counts_decides(policies: Policies, request: Request) -> Non
         assert not decision.allowed
         assert decision.ground.kind in denying
     assert (decision.ground.explicit and not decision.allowed) == bool(denying)
+
+
+@given(st.text("ab*?.\n", max_size=12), st.text("ab.\n", max_size=12))
+def test_wildcards_match_what_an_expression_matches(written: str, text: str) -> None:
+    """Looking for the pieces between stars from left to right finds what trying everything finds."""
+    wildcards = {"*": ".*", "?": "."}
+    expression = "".join(wildcards.get(letter) or re.escape(letter) for letter in written)
+    expected = re.fullmatch(expression, text, re.DOTALL) is not None
+    assert pattern(written, variables=True).matches(text, {}) is expected
