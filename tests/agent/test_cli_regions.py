@@ -1,4 +1,4 @@
-"""kms-agent's commands on multi-Region keys, Regions and tags, with a real agent."""
+"""kms-agent's commands on multi-Region keys, Regions, tags and quotas, with a real agent."""
 
 from __future__ import annotations
 
@@ -75,3 +75,15 @@ def test_tags(agent: RunningAgent) -> None:
     assert (table[:2], table[3:]) == (["Tag", "Value"], ["note", "a=b", "team", "wages"])
     output(agent, "tag", "add", "alias/payroll", "no-value", status=2)
     output(agent, "tag", "add", "alias/payroll", "aws:x=1", status=7)
+
+
+def test_quotas_of_the_configuration_are_kept(make_agent: Callable[[], RunningAgent]) -> None:
+    """What is beyond a quota is refused with advice, and other requests are not."""
+    agent = make_agent()
+    config = agent.directory / "config.yaml"
+    config.write_text(json.dumps({"quotas": {"requests": {"CreateKey": {"per_second": 0.001}}, "keys": 1}}))
+    agent.start("--config", str(config))
+    output(agent, "key", "create")
+    refused = output(agent, "key", "create", status=7)
+    assert refused.startswith("kms-agent: ThrottlingException: Rate exceeded\ntry again a little later")
+    output(agent, "key", "list")
