@@ -20,7 +20,7 @@ class Recorder(Protocol):
         """Count an entry in, or refuse it."""
 
     async def append(self, entry: AuditEntry) -> None:
-        """Make an entry durable."""
+        """Make an entry durable, whoever cancels the wait for it."""
 
     def end_entry(self) -> None:
         """Count an entry out."""
@@ -53,8 +53,7 @@ class EntryContext:
         if exception is not None:
             _record_failure(self._entry, exception)
         try:
-            with trio.CancelScope(shield=True):
-                await self._log.append(self._entry)
+            await self._log.append(self._entry)
         except AuditUnavailableError as error:
             if self._entry.is_change:
                 entry = self._entry
