@@ -39,13 +39,15 @@ _MAX_TEXT: Final = 512
 _PCRS: Final = 32
 _PCR_SIZES: Final = frozenset({32, 48, 64})
 _RSA_BITS: Final = range(2048, 8193)
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""How the library says that bytes are no certificate; not all of these are one another's kind."""
 
 
-class AttestationError(ValueError):
+class AttestationError(Exception):
     """The document proves nothing; the message says why and fits after "The attestation document"."""
 
 
-class RootError(ValueError):
+class RootError(Exception):
     """The bytes are not one certificate of an authority."""
 
 
@@ -89,7 +91,7 @@ def load_root(pem: bytes) -> Root:
         certificates = x509.load_pem_x509_certificates(pem)
         (certificate,) = certificates
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound):
+    except (*_UNREADABLE, x509.ExtensionNotFound):
         raise RootError("is not one certificate of an authority, in PEM") from None
     if not constraints.ca:
         raise RootError("is not the certificate of an authority")
@@ -116,9 +118,7 @@ def verify(document: bytes, root: Root, now: float) -> Attestation:
         cose.verify(message, leaf.public_key())
     except cose.CoseError as error:
         raise AttestationError(str(error)) from None
-    except (UnsupportedAlgorithm, ValueError) as error:
-        if isinstance(error, AttestationError):
-            raise
+    except _UNREADABLE:
         raise AttestationError("has a certificate that cannot be read") from None
     return Attestation(
         fields["module_id"], MappingProxyType(fields["pcrs"]), _recipient_key(fields.get("public_key"))

@@ -28,7 +28,7 @@ _NUMBER_SIZE: Final = 48
 _MAX_DEPTH: Final = 4
 
 
-class CoseError(ValueError):
+class CoseError(Exception):
     """This is no signed message, or its signature is another's."""
 
 

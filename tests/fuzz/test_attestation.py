@@ -7,6 +7,7 @@ damaged documents in between, and with payloads that were signed rightly and say
 from typing import Any
 
 import cbor2
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,24 @@ def test_any_bytes(document: bytes) -> None:
 def test_damaged_documents(at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """A good document with one byte replaced, or cut off there."""
     fuzz_document(GOOD[:at] if cut else GOOD[:at] + bytes([byte]) + GOOD[at + 1 :])
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@settings(max_examples=500, deadline=None)
+@example(4, 12, 3, False)  # noqa: FBT003 - as above
+@given(st.integers(0, 4), st.integers(0, 799), st.integers(0, 255), st.booleans())
+def test_damaged_certificates(which: int, at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - as above
+    """A document that its enclave signed, with a byte of a certificate changed: only the root's copy may be."""
+    good = [*(each.der for each in AUTHORITY.bundle), AUTHORITY.leaf.der]
+    at %= len(good[which])
+    ders = list(good)
+    ders[which] = ders[which][:at] + (b"" if cut else bytes([byte]) + ders[which][at + 1 :])
+    document = AUTHORITY.document(cabundle=ders[:-1], certificate=ders[-1])
+    if which == 0 or ders == good:
+        fuzz_document(document)
+    else:
+        with pytest.raises(AttestationError):
+            verify(document, ROOT, START)
 
 
 @settings(max_examples=300, deadline=None)
