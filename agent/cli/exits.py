@@ -92,7 +92,7 @@ ADVICE: Mapping[type[Exception], str] = {
     errors.DisabledException: "enable the key first: kms-agent key enable KEY",
     errors.KMSInvalidStateException: "see the key's state: kms-agent key show KEY",
     errors.AlreadyExistsException: "choose another name, or move it: kms-agent alias update NAME KEY",
-    errors.ThrottlingException: "try again a little later; the agent is configured to take no more requests at a time",
+    errors.ThrottlingException: "try again a little later; quotas in the configuration set the rate",
     errors.KMSInternalException: "look into the agent's log, then try again",
     AuditVerificationError: "keep the log as it is, and find out who could write to it",
 }
