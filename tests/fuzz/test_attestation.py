@@ -82,7 +82,7 @@ def test_damaged_documents(at: int, byte: int, cut: bool) -> None:  # noqa: FBT0
 @example(4, 12, 3, False)  # noqa: FBT003 - as above
 @given(st.integers(0, 4), st.integers(0, 799), st.integers(0, 255), st.booleans())
 def test_damaged_certificates(which: int, at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - as above
-    """A document that its enclave signed, with a byte of a certificate changed: only the root's copy may be."""
+    """A document that its enclave signed, a byte of a certificate changed: only the root's copy may be."""
     good = [*(each.der for each in AUTHORITY.bundle), AUTHORITY.leaf.der]
     at %= len(good[which])
     ders = list(good)
