@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
+from agent.heads import Heads
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -82,18 +84,28 @@ class _RefusedError(Exception):
 
 
 class _Idle:
-    """The connections between two requests, or before the first: they may be ended at any time."""
+    """The connections between two requests, or before the first: they may be ended at any time.
+
+    Each is known by a scope around the whole of it, cancelled only while it is idle. One task looks for
+    those that are idle too long: a timer for each request would cost more than reading it.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._scopes: dict[trio.CancelScope, None] = {}  # longest idle first
+        self._since: dict[trio.CancelScope, float] = {}  # longest idle first
         self.stopping = False
 
-    async def wait(self, stream: Stream, max_bytes: int) -> bytes:
+    async def wait(self, connection: trio.CancelScope, stream: Stream, max_bytes: int) -> bytes:
         """Return the first bytes of a next request, or nothing when the connection is to end."""
-        with self.waiting(self._seconds):
-            return bytes(await stream.receive_some(max_bytes))
-        return b""
+        if self.stopping:
+            return b""
+        self._since[connection] = trio.current_time()
+        try:
+            data = await stream.receive_some(max_bytes)
+        finally:
+            del self._since[connection]
+        # Bytes may come in the very moment in which the connection is ended: nobody has looked at them.
+        return b"" if connection.cancel_called else bytes(data)
 
     @contextmanager
     def waiting(self, seconds: float) -> Iterator[None]:
@@ -101,19 +113,31 @@ class _Idle:
         with trio.move_on_after(seconds) as scope:
             if self.stopping:
                 scope.cancel()
-            self._scopes[scope] = None
+            self._since[scope] = trio.current_time()
             try:
                 yield
             finally:
-                del self._scopes[scope]
+                del self._since[scope]
+
+    async def end_idle(self) -> None:
+        """End connections that have been idle too long, until cancelled."""
+        while True:
+            now = trio.current_time()
+            due = now + self._seconds
+            for scope, since in self._since.items():
+                if since + self._seconds > now:
+                    due = since + self._seconds
+                    break
+                scope.cancel()
+            await trio.sleep_until(due)
 
     def end_longest(self) -> None:
-        if self._scopes:
-            next(iter(self._scopes)).cancel()
+        if self._since:
+            next(iter(self._since)).cancel()
 
     def stop(self) -> None:
         self.stopping = True
-        for scope in self._scopes:
+        for scope in self._since:
             scope.cancel()
 
 
@@ -135,6 +159,7 @@ class Server:
         self._secure = secure
         self._room = trio.Semaphore(limits.connections)
         self._idle = _Idle(limits.idle_seconds)
+        self._heads = Heads()
 
     async def serve(self, listener: trio.SocketListener, stop: trio.Event) -> None:
         """Accept and answer until ``stop`` is set, then let what runs finish.
@@ -144,6 +169,7 @@ class Server:
         async with trio.open_nursery() as conversations:
             async with trio.open_nursery() as accepting, listener:
                 accepting.start_soon(self._accept, listener, conversations)
+                accepting.start_soon(self._idle.end_idle)
                 await stop.wait()
                 accepting.cancel_scope.cancel()
             self._idle.stop()
@@ -193,51 +219,74 @@ class Server:
 
     async def _serve_on(self, stream: Stream) -> None:
         handle = await self._open_session(stream)
-        await _Conversation(stream, handle, self._limits, self._idle).run()
+        await _Conversation(stream, handle, self._limits, self._idle, self._heads).run()
 
 
 class _Conversation:
     """One connection: requests in, replies out, one at a time."""
 
-    def __init__(self, stream: Stream, handle: Handle, limits: Limits, idle: _Idle) -> None:
+    def __init__(self, stream: Stream, handle: Handle, limits: Limits, idle: _Idle, heads: Heads) -> None:
         self._stream = stream
         self._handle = handle
         self._limits = limits
         self._idle = idle
+        self._heads = heads
+        self._is_known = False  # whether the request's head was known, and h11 has seen nothing of it
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
-        self._deadline: float | None = None  # of the request being read, once its first byte is here
+        self._deadline = 0.0  # of the request being read, once its first byte is here
 
     async def run(self) -> None:
-        while True:
-            try:
-                request = await self._receive()
-            except _RefusedError as refusal:
-                await self._refuse(refusal.status, refusal.reason)
-                return
-            except h11.RemoteProtocolError as error:
-                await self._refuse(error.error_status_hint, str(error))
-                return
-            if request is None:
-                return
-            await self._send(await self._handle(request), head_only=request.method == b"HEAD")
-            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-                return
-            self._http.start_next_cycle()
+        with trio.CancelScope() as connection:
+            while await self._serve_next(connection):
+                pass
 
-    async def _receive(self) -> Request | None:
+    async def _serve_next(self, connection: trio.CancelScope) -> bool:
+        """Serve one request, and return whether there can be another."""
+        try:
+            request = await self._receive(connection)
+        except _RefusedError as refusal:
+            await self._refuse(refusal.status, refusal.reason)
+            return False
+        except h11.RemoteProtocolError as error:
+            await self._refuse(error.error_status_hint, str(error))
+            return False
+        if request is None:
+            return False
+        await self._send(await self._handle(request), head_only=request.method == b"HEAD")
+        if self._is_known:
+            return not self._idle.stopping
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
+
+    async def _receive(self, connection: trio.CancelScope) -> Request | None:
         """Read one whole request, or None when the peer has no more or has been idle too long."""
+        self._is_known = False
+        start = b""
+        if not self._http.trailing_data[0]:  # else the pipelined start of a request is here already
+            start = await self._idle.wait(connection, self._stream, self._limits.header_bytes)
+            if not start:
+                return None
+            known = self._heads.match(start)
+            if known is not None:
+                self._is_known = True
+                head, body = known
+                return Request(head.method, head.target, head.headers, body)
+            self._http.receive_data(start)
+        self._deadline = trio.current_time() + self._limits.request_seconds
+        return await self._read(start)
+
+    async def _read(self, start: bytes) -> Request | None:
+        """Have h11 read a request; ``start`` are its first bytes, as far as they came by themselves."""
         http = self._http
         head: h11.Request | None = None
         body: list[bytes] = []
         size_bytes = 0
-        self._deadline = None
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                data = await self._receive_more()
-                if data is None:
-                    return None
-                http.receive_data(data)
+                http.receive_data(await self._receive_more())
             elif isinstance(event, h11.Request):
                 head = event
                 self._check_head(head)
@@ -251,21 +300,15 @@ class _Conversation:
                 body.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
                 assert head is not None, "h11 ends only what it began"
+                self._heads.remember(start, head)
                 return Request(head.method, head.target, tuple(head.headers), b"".join(body))
             else:
                 return None
 
-    async def _receive_more(self) -> bytes | None:
-        """Return more bytes, empty ones at the peer's end of file, or None when there will be no request."""
-        max_bytes = self._limits.header_bytes
-        if self._deadline is None:
-            self._deadline = trio.current_time() + self._limits.request_seconds
-            if not self._http.trailing_data[0]:  # else the pipelined start of a request is here already
-                data = await self._idle.wait(self._stream, max_bytes)
-                self._deadline = trio.current_time() + self._limits.request_seconds
-                return data or None
+    async def _receive_more(self) -> bytes:
+        """Return more bytes of a request, empty ones at the peer's end of file."""
         with trio.move_on_at(self._deadline):
-            return bytes(await self._stream.receive_some(max_bytes))
+            return bytes(await self._stream.receive_some(self._limits.header_bytes))
         raise _RefusedError(408, f"the request was not complete within {self._limits.request_seconds:g} s")
 
     def _check_head(self, head: h11.Request) -> None:
@@ -284,7 +327,6 @@ class _Conversation:
             raise _RefusedError(413, f"the body is larger than {self._limits.body_bytes} bytes")
 
     async def _send(self, reply: Reply, *, head_only: bool = False) -> None:
-        http = self._http
         headers = [
             (b"server", _SERVER),
             (b"date", _http_date(int(time.time()))),
@@ -293,10 +335,15 @@ class _Conversation:
         ]
         if self._idle.stopping:
             headers.append((b"connection", b"close"))
-        parts = [http.send(h11.Response(status_code=reply.status, headers=headers))]
-        if reply.body and not head_only:
-            parts.append(http.send(h11.Data(data=reply.body)))
-        parts.append(http.send(h11.EndOfMessage()))
+        body = b"" if head_only else reply.body
+        if self._is_known:
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            await self._write(b"".join((b"HTTP/1.1 %d \r\n" % reply.status, *lines, b"\r\n", body)))
+            return
+        parts = [self._http.send(h11.Response(status_code=reply.status, headers=headers))]
+        if body:
+            parts.append(self._http.send(h11.Data(data=body)))
+        parts.append(self._http.send(h11.EndOfMessage()))
         await self._write(b"".join(part for part in parts if part))
 
     async def _write(self, data: bytes) -> None:

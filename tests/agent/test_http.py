@@ -36,6 +36,23 @@ async def test_a_connection_serves_many_requests(short_directory: Path) -> None:
             assert await read_reply(stream) == (200, b"POST / %d" % number, False)
 
 
+async def test_requests_that_begin_alike_are_told_apart(short_directory: Path) -> None:
+    """A head that came before goes with its own body: whole, in pieces, pipelined, on another connection."""
+    async with serving(short_directory) as door:
+        for _ in range(2):
+            async with await door.connect() as stream:
+                for body in (b"one", b"two", b"six"):
+                    await stream.send_all(post(body))
+                    assert (await read_reply(stream))[1] == b"POST / " + body
+                await stream.send_all(post(b"ten")[:-1])
+                await trio.testing.wait_all_tasks_blocked()
+                await stream.send_all(b"n")
+                assert (await read_reply(stream))[1] == b"POST / ten"
+                await stream.send_all(post(b"odd") + post(b"end"))
+                replies = await read_replies(stream, [b"POST", b"POST"])
+                assert [body for _, body, _ in replies] == [b"POST / odd", b"POST / end"]
+
+
 async def test_pipelined_requests_are_answered_in_order(short_directory: Path) -> None:
     """Requests sent at once are answered one by one, the last one too when it comes in two pieces."""
     async with serving(short_directory) as door, await door.connect() as stream:
