@@ -229,6 +229,15 @@ def test_example_configuration_is_one() -> None:
     assert parse(text.encode(), Path("example"), system_places()).limits == Limits()
 
 
+@pytest.mark.parametrize("page", ["tcp.md", "principals.md"])
+def test_configurations_in_how_tos_are_accepted(page: str) -> None:
+    """What a how-to says to put into the agent's configuration is one."""
+    texts = [text for kind, text in fenced_blocks(DOCS / "how-to" / page) if kind == "yaml"]
+    assert texts
+    for text in texts:
+        parse(text.encode(), Path(page), system_places())
+
+
 def test_mount_options_are_documented() -> None:
     """kmsfs-mount(1) explains each word that -o takes, and no other."""
     words = items(section(KMSFS_PAGES["mount"], "MOUNT OPTIONS")).keys()
