@@ -1,4 +1,4 @@
-"""How many data keys the agent gives out and opens, and how much it signs, with the audit log durable.
+"""How many data keys the agent gives out and opens, signs and agrees on, with the audit log durable.
 
 Starts an agent of its own in a scratch directory, then asks it from another process that does as little as
 it can: raw sockets, requests built beforehand, answers only counted. So the agent is what is measured.
@@ -124,6 +124,7 @@ def requests(path: str) -> dict[str, bytes]:
         "GenerateDataKey": generate,
         "Decrypt": on_the_wire("Decrypt", {**named, "CiphertextBlob": blob}),
         **{f"Sign {spec}": signing_request(path, spec, algorithm) for spec, algorithm in SIGNATURES},
+        **secret_requests(path),
     }
 
 
@@ -133,6 +134,31 @@ def signing_request(path: str, spec: str, algorithm: str) -> bytes:
     key_id = answer(path, created)["KeyMetadata"]["KeyId"]
     message = base64.b64encode(MESSAGE).decode()
     return on_the_wire("Sign", {"KeyId": key_id, "Message": message, "SigningAlgorithm": algorithm})
+
+
+def secret_requests(path: str) -> dict[str, bytes]:
+    """Make key pairs, and return requests for what only their private halves can open."""
+
+    def make(spec: str, usage: str) -> dict[str, str]:
+        created = on_the_wire("CreateKey", {"KeySpec": spec, "KeyUsage": usage})
+        return {"KeyId": answer(path, created)["KeyMetadata"]["KeyId"]}
+
+    rsa_key = make("RSA_2048", "ENCRYPT_DECRYPT") | {"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
+    plaintext = {"Plaintext": base64.b64encode(bytes(32)).decode()}
+    sealed = answer(path, on_the_wire("Encrypt", rsa_key | plaintext))["CiphertextBlob"]
+    ecdh_key = make("ECC_NIST_P256", "KEY_AGREEMENT")
+    peer = answer(path, on_the_wire("GetPublicKey", ecdh_key))["PublicKey"]
+    kem_key = make("ML_KEM_768", "ENCAPSULATE_DECAPSULATE") | {"EncapsulationAlgorithm": "ML_KEM"}
+    hidden = answer(path, on_the_wire("Encapsulate", kem_key))["SharedSecretCiphertextBlob"]
+    return {
+        "Decrypt RSA_2048": on_the_wire("Decrypt", rsa_key | {"CiphertextBlob": sealed}),
+        "DeriveSharedSecret ECC_NIST_P256": on_the_wire(
+            "DeriveSharedSecret", ecdh_key | {"KeyAgreementAlgorithm": "ECDH", "PublicKey": peer}
+        ),
+        "Decapsulate ML_KEM_768": on_the_wire(
+            "Decapsulate", kem_key | {"SharedSecretCiphertextBlob": hidden}
+        ),
+    }
 
 
 def answer(path: str, request: bytes) -> dict[str, Any]:

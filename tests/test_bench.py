@@ -69,7 +69,10 @@ def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
     header, _, *rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
     assert header.startswith("| operation | connections | per second | p50 µs | p99 µs |")
     names = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows]
-    asked = ("GenerateDataKey", "Decrypt", "Sign RSA_2048", "Sign ECC_NIST_P256")
+    asked = (
+        *("GenerateDataKey", "Decrypt", "Sign RSA_2048", "Sign ECC_NIST_P256", "Decrypt RSA_2048"),
+        *("DeriveSharedSecret ECC_NIST_P256", "Decapsulate ML_KEM_768"),
+    )
     assert set(names) >= {(name, connections) for name in asked for connections in ("1", "16")}
     assert set(names) >= {("RSA_2048 in the library", "-"), ("ECC_NIST_P256 in the library", "-")}
     assert "machine: " in result.stdout
