@@ -129,7 +129,7 @@ def test_cell(operation: str, state: KeyState, expected: type[ServiceError] | No
     assert caught.value.message == text.format(arn=key.arn)
 
 
-@pytest.mark.parametrize("origin", set(Origin) - {Origin.EXTERNAL})
+@pytest.mark.parametrize("origin", sorted(set(Origin) - {Origin.EXTERNAL}))
 @pytest.mark.parametrize("operation", sorted(ONLY_EXTERNAL))
 @pytest.mark.parametrize("state", COLUMNS)
 def test_import_needs_an_external_origin(operation: str, state: KeyState, origin: Origin) -> None:
