@@ -126,7 +126,7 @@ def read(name: str, content: bytes, key: PublicKey) -> SignedDigest:
     """
     try:
         digest = msgspec.json.decode(signed.unseal(content, key), type=Digest)
-    except (signed.SignatureError, msgspec.DecodeError):
+    except (signed.SignatureError, ValueError, RecursionError):
         raise DigestError(
             f"{name} is not signed by this agent: it was changed, or the root key is another"
         ) from None

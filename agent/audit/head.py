@@ -46,7 +46,7 @@ def read_head(path: Path) -> Head | None:
         raise AuditUnavailableError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         wire = msgspec.json.decode(content, type=_Wire)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise AuditUnavailableError(f"{path} is damaged; restore it from a backup.") from error
     if wire.sequence < 0 or wire.digests < 0 or len(wire.hash) != HASH_DIGITS:
         raise AuditUnavailableError(f"{path} is damaged; restore it from a backup.")

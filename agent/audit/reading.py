@@ -68,7 +68,7 @@ def parse(line: bytes) -> Record | None:
     """Return the record in a line; None if it is none."""
     try:
         return _DECODER.decode(line)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -173,7 +173,7 @@ def _read_checkpoint(path: Path, key: PublicKey) -> _Checkpoint | None:
     """Return the checkpoint; None if there is none that this agent signed."""
     try:
         return msgspec.json.decode(signed.unseal(path.read_bytes(), key), type=_Checkpoint)
-    except (FileNotFoundError, signed.SignatureError, msgspec.DecodeError):
+    except (FileNotFoundError, signed.SignatureError, ValueError, RecursionError):
         return None
 
 

@@ -136,7 +136,7 @@ def read_descriptor(state_directory: Path) -> Descriptor:
         raise SealError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         descriptor = msgspec.json.decode(content, type=Descriptor)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SealError(f"{path} is damaged: {error}. {_RESTORE}") from error
     if descriptor.format != _FORMAT:
         raise SealError(
