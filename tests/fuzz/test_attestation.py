@@ -8,12 +8,13 @@ from typing import Any
 
 import cbor2
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.crypto.attestation import AttestationError, verify
 from agent.crypto.cose import CoseError, decode
 from enclaves import MODULE_ID, Authority
+from fuzzing import examples
 from services import START
 
 AUTHORITY = Authority()
@@ -70,7 +71,7 @@ def test_any_bytes(document: bytes) -> None:
     fuzz_document(document)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255), st.booleans())
 def test_damaged_documents(at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """A good document with one byte replaced, or cut off there."""
@@ -78,7 +79,7 @@ def test_damaged_documents(at: int, byte: int, cut: bool) -> None:  # noqa: FBT0
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @example(4, 12, 3, False)  # noqa: FBT003 - as above
 @given(st.integers(0, 4), st.integers(0, 799), st.integers(0, 255), st.booleans())
 def test_damaged_certificates(which: int, at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - as above
@@ -95,7 +96,7 @@ def test_damaged_certificates(which: int, at: int, byte: int, cut: bool) -> None
             verify(document, ROOT, START)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.dictionaries(NAMES, VALUES, max_size=3), st.sets(NAMES, max_size=2))
 def test_signed_nonsense(changes: dict[str, Any], absent: set[str]) -> None:
     """Payloads with any fields, signed by an enclave: those that say less than they must prove nothing."""
@@ -111,7 +112,7 @@ def test_signed_nonsense(changes: dict[str, Any], absent: set[str]) -> None:
     assert FIELDS.keys() - fields.keys() <= {"public_key", "user_data", "nonce"}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(VALUES | st.binary(max_size=200))
 def test_signed_payloads_of_any_kind(payload: Any) -> None:  # noqa: ANN401 - any value
     """A signature over something that is no document."""

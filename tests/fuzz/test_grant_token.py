@@ -4,10 +4,11 @@ The target can be given to a coverage-guided fuzzer as it is. Here Hypothesis dr
 doubled and damaged tokens in between.
 """
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.crypto.grant_tokens import NONCE_SIZE, GrantTokenError, TokenOf, make_token, read_token
+from fuzzing import examples
 
 KEY = b"k" * 32
 NAMED = TokenOf("local", "1234abcd-12ab-34cd-56ef-1234567890ab", "0a" * 32)
@@ -43,7 +44,7 @@ def fuzz_grant_token(data: bytes) -> None:
     assert named == NAMED
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(
     st.binary(max_size=400) | st.lists(st.sampled_from(PIECES), max_size=6).map(lambda p: "".join(p).encode())
 )
@@ -52,7 +53,7 @@ def test_any_text(data: bytes) -> None:
     fuzz_grant_token(data)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.integers(0, len(GOOD) - 1), st.characters())
 def test_damaged_tokens(place: int, character: str) -> None:
     """A token with one character changed does not pass."""

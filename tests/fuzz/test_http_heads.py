@@ -5,10 +5,11 @@ together of good and bad lines, and cut, joined and damaged ones.
 """
 
 import h11
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.heads import MAX_HEADS, Heads
+from fuzzing import examples
 
 LINES = (
     b"Host: a\r\n",
@@ -93,7 +94,7 @@ def fuzz_heads(first: bytes, second: bytes) -> None:
         assert not {b"connection", b"expect", b"authorization"} & {name for name, _ in head.headers}
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(HEADS, BODIES, BODIES, HEADS)
 @example(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\n\n", b"\r\n\r\nb", b"\r\n\r\nabcde", b"")
 @example(CHUNKED, b"0\r\n\r\n", b"0\r\n", b"")

@@ -6,7 +6,7 @@ every kind, whole, cut, joined, damaged and declared as what they are not.
 
 from functools import cache
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.api.enums import KeySpec
@@ -14,6 +14,7 @@ from agent.api.errors import IncorrectKeyMaterialException, UnsupportedOperation
 from agent.crypto import importing
 from agent.crypto.generation import generate
 from agent.crypto.specs import require_supported
+from fuzzing import examples
 
 SLOW = {KeySpec.RSA_3072, KeySpec.RSA_4096}
 
@@ -63,7 +64,7 @@ MATERIALS = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(ORIGINALS, MATERIALS)
 def test_any_bytes(spec: KeySpec, plaintext: bytes) -> None:
     """The invariant holds."""

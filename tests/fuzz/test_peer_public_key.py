@@ -3,12 +3,13 @@
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.api.enums import KeySpec
 from agent.api.errors import ValidationException
 from agent.crypto import agreement, ecc, ed25519, keypairs, mldsa, mlkem
+from fuzzing import examples
 
 SIZES: Final = {KeySpec.ECC_NIST_P256: 32, KeySpec.ECC_NIST_P384: 48, KeySpec.ECC_NIST_P521: 66}
 KEYS: Final = {spec: ec.generate_private_key(ecc.CURVES[spec]) for spec in SIZES}
@@ -39,7 +40,7 @@ def fuzz_peer(spec: KeySpec, public_key: bytes) -> None:
     assert public_key[0] == 0x30
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(SPECS, st.binary(max_size=300))
 @example(KeySpec.ECC_NIST_P256, b"")
 @example(KeySpec.ECC_NIST_P256, b"\x30\x84\xff\xff\xff\xff")
@@ -49,7 +50,7 @@ def test_any_bytes(spec: KeySpec, public_key: bytes) -> None:
     fuzz_peer(spec, public_key)
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(SPECS, st.sampled_from(PEERS), st.integers(0, 2000), st.integers(0, 255), st.booleans())
 def test_damaged_keys(spec: KeySpec, peer: bytes, at: int, byte: int, cut: bool) -> None:  # noqa: FBT001 - drawn
     """Public keys of every kind, with one byte replaced, or cut off there."""

@@ -6,13 +6,14 @@ Whatever the bytes: no other exception, no hang. What is read can be evaluated, 
 import json
 from typing import Any, Final
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.policy.document import PolicyKind, dump
 from agent.policy.errors import PolicyError
 from agent.policy.evaluate import Policies, Request, evaluate
 from agent.policy.parse import parse
+from fuzzing import examples
 from policies import ACCOUNT, ALICE, KEY_ARN, ROOT, naming, text
 
 WORDS: Final = st.sampled_from(
@@ -59,7 +60,7 @@ def read(policy: str, kind: PolicyKind) -> None:
 @example('{"a":' * 6_000, PolicyKind.KEY)
 @example("9" * 30_000, PolicyKind.KEY)
 @example('{"Statement":[{"Sid":"\\udfff"}]}', PolicyKind.KEY)
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_any_text(policy: str, kind: PolicyKind) -> None:
     """Anything at all."""
     read(policy, kind)
@@ -78,14 +79,14 @@ def test_any_text(policy: str, kind: PolicyKind) -> None:
         },
     )
 )
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_any_element(elements: dict[str, Any]) -> None:
     """A good policy with some of its elements replaced by anything."""
     read(json.dumps({"Version": "2012-10-17", "Statement": [{**naming(ROOT), **elements}]}), PolicyKind.KEY)
 
 
 @given(st.integers(min_value=0), st.text(max_size=3), st.integers(0, 3))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_any_change(position: int, inserted: str, removed: int) -> None:
     """A good policy with some of its characters changed."""
     condition = {"StringLike": {"kms:EncryptionContext:a": ["${aws:username}*", "b?"]}}

@@ -4,7 +4,7 @@ The targets can be given to a coverage-guided fuzzer as they are. Here Hypothesi
 cut, doubled and damaged Authorization headers in between.
 """
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.api.errors import (
@@ -15,6 +15,7 @@ from agent.api.errors import (
 from agent.authn.sigv4 import read_claim, verify
 from agent.sigv4.canonical import HttpRequest
 from agent.sigv4.signing import Credentials, sign
+from fuzzing import examples
 
 NOW = 1_800_000_000.0
 REGIONS = frozenset({"local"})
@@ -68,7 +69,7 @@ def fuzz_headers(headers: tuple[tuple[bytes, bytes], ...]) -> None:
     raise AssertionError("nobody signed this")
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(
     st.one_of(
         st.binary(max_size=5000),
@@ -85,7 +86,7 @@ def test_authorization_headers(header: bytes) -> None:
     fuzz_authorization(header)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(
     st.lists(
         st.tuples(
