@@ -30,7 +30,7 @@ class Holder:
     Attributes:
         pid: the process.
         host: where it runs.
-        mountpoint: where the volume is mounted there.
+        mountpoint: where the volume is mounted there; empty for a command that uses it without a mount.
     """
 
     pid: int
@@ -38,7 +38,8 @@ class Holder:
     mountpoint: str
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, mounted at {self.mountpoint!r}"
+        where = f"mounted at {self.mountpoint!r}" if self.mountpoint else "a command without a mount"
+        return f"process {self.pid} on {self.host}, {where}"
 
 
 class VolumeLockedError(VolumeError):

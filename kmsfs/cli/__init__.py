@@ -18,6 +18,10 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "mount": "kmsfs.cli.mount",
     "umount": "kmsfs.cli.umount",
     "status": "kmsfs.cli.status",
+    "ls": "kmsfs.cli.ls",
+    "cat": "kmsfs.cli.cat",
+    "put": "kmsfs.cli.put",
+    "path": "kmsfs.cli.path",
 }
 _EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(
     f"  {code:>3}  {text}" for code, text in MEANINGS.items()

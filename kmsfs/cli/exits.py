@@ -29,9 +29,14 @@ class Explanation:
     exit_code: ExitCode
 
 
+_WHEN_LOCKED: Final = (
+    "Unmount it there first: kmsfs umount MOUNTPOINT. A mount that is read-only, "
+    "kmsfs mount -o ro DIR MOUNTPOINT, lets other commands read the volume."
+)
+
 # The first row whose class fits counts, so a class stands above its base.
 _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
-    (locking.VolumeLockedError, ExitCode.IN_USE, "Unmount it there first: kmsfs umount MOUNTPOINT"),
+    (locking.VolumeLockedError, ExitCode.IN_USE, _WHEN_LOCKED),
     (mkfs.NotEmptyError, ExitCode.VOLUME, "Name a directory that is empty or does not exist yet."),
     (volumedir.NotAVolumeError, ExitCode.VOLUME, "Make one with: kmsfs init DIR"),
     (errors.CorruptVolumeError, ExitCode.DAMAGED, ""),

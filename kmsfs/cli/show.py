@@ -1,5 +1,7 @@
 """Owns how things look on the terminal. Knows nothing of how they were found out."""
 
+import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,16 @@ def show_error(explanation: "Explanation") -> None:
 def show_line(text: str) -> None:
     """Print one line on standard output."""
     Console(soft_wrap=True, highlight=False).print(Text(printable(text)))
+
+
+def show_name(name: bytes) -> None:
+    """Print a line of bytes: as it is to a pipe or file, without what a terminal would obey to a terminal."""
+    stream = sys.stdout
+    if stream.isatty():
+        stream.write(f"{printable(os.fsdecode(name))}\n")
+    else:
+        stream.buffer.write(name + b"\n")
+        stream.flush()
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[str, object]]) -> None:
