@@ -3,7 +3,7 @@
 Starts an agent of its own in a scratch directory, then asks it from another process that does as little as
 it can: raw sockets, requests built beforehand, answers only counted. So the agent is what is measured.
 It imports nothing of the agent: beside this file, Python would take this file for it. What signing costs
-in the library alone is measured in the same run.
+in the library alone is measured in the same run, and boto3's calls over TCP beside moto_server's.
 
 Run it as ``python bench/agent.py [--seconds N] [--directory DIR]``; the directory should lie on the kind of
 disk that the agent will have, since each answer waits for its audit record to reach it.
@@ -32,11 +32,13 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
+import beside_moto
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CONTEXT = {"kmsfs:volume": "benchmark"}
-CONNECTIONS = (1, 16)
+CONNECTIONS = (1, 16, 64)
 MESSAGE = b"what is signed here is short, as most of what is signed with a KMS key is"
 SIGNATURES = (("RSA_2048", "RSASSA_PSS_SHA_256"), ("ECC_NIST_P256", "ECDSA_SHA_256"))
 START_SECONDS = 30
@@ -85,10 +87,11 @@ def main() -> None:
                 for name, request in requests(path).items()
                 for connections in CONNECTIONS
             ]
-        results += [measure_library(spec, arguments.seconds) for spec, _ in SIGNATURES]
+            results += [measure_library(spec, arguments.seconds) for spec, _ in SIGNATURES]
+            report(results)
+            beside_moto.compare(network_address(path), access_key(path), arguments.seconds)
     finally:
         shutil.rmtree(scratch)
-    report(results)
 
 
 @contextmanager
@@ -97,7 +100,16 @@ def running_agent(scratch: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]
     with tempfile.TemporaryDirectory(prefix="kms-") as short:
         path = f"{short}/agent.sock"
         config = scratch / "config.yaml"
-        config.write_text(json.dumps({"state_directory": str(scratch / "state"), "socket": path}))
+        config.write_text(
+            json.dumps(
+                {
+                    "state_directory": str(scratch / "state"),
+                    "socket": path,
+                    "region": beside_moto.REGION,
+                    "listen": [{"address": "127.0.0.1", "port": 0}],
+                }
+            )
+        )
         with (scratch / "agent.log").open("wb") as log:
             agent = subprocess.Popen(
                 [sys.executable, "-P", "-m", "agent", "serve", "--init", "--config", config], stderr=log
@@ -176,12 +188,25 @@ def answer(path: str, request: bytes) -> dict[str, Any]:
     return found
 
 
-def on_the_wire(name: str, parameters: dict[str, Any]) -> bytes:
+def network_address(path: str) -> str:
+    """Return the address of the agent's TCP port."""
+    doors: list[str] = answer(path, b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")["doors"]
+    return doors[1]
+
+
+def access_key(path: str) -> dict[str, str]:
+    """Make an access key of the account's root; return it under boto3's names."""
+    root = {"PrincipalArn": "arn:aws:iam::000000000000:root"}
+    made = answer(path, on_the_wire("CreateAccessKey", root, service="KmsAgent"))
+    return {"aws_access_key_id": made["AccessKeyId"], "aws_secret_access_key": made["SecretAccessKey"]}
+
+
+def on_the_wire(name: str, parameters: dict[str, Any], *, service: str = "TrentService") -> bytes:
     """Return a whole HTTP request."""
     body = json.dumps(parameters).encode()
     head = (
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.1\r\n"
-        f"X-Amz-Target: TrentService.{name}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"X-Amz-Target: {service}.{name}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
