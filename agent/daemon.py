@@ -21,6 +21,7 @@ import trio
 
 from agent import jobs
 from agent.audit.log import DIGEST_LABEL, AuditLog
+from agent.authn.signingkeys import SigningKeys
 from agent.config import ConfigError
 from agent.crypto import selftest
 from agent.crypto.attestation import MAX_ROOT_BYTES, Root, RootError, load_root
@@ -194,7 +195,7 @@ async def _run(running: _Running) -> None:
     endpoint = Endpoint(running.kms, running.audit, msgspec.to_builtins(running.status))
     rules, refusals = running.config.principals, RefusalDesk(running.audit)
     local = LocalDoor(endpoint, rules, refusals, os.geteuid())
-    network = NetworkDoor(endpoint, rules, refusals)
+    network = NetworkDoor(endpoint, rules, refusals, SigningKeys(running.kms.barrier.unwrap_secret))
     async with trio.open_nursery() as recording:
         await recording.start(running.audit.run)
         async with trio.open_nursery() as serving:

@@ -26,7 +26,7 @@ from agent.authn.authorization import (
     read_parameters,
     read_signed_names,
 )
-from agent.sigv4.canonical import HttpRequest, Scope, payload_hash, signature, string_to_sign
+from agent.sigv4.canonical import HttpRequest, Scope, payload_hash, signature_by, signing_key, string_to_sign
 from agent.sigv4.signing import TIME_FORMAT
 
 if TYPE_CHECKING:
@@ -105,7 +105,16 @@ def verify(claim: Claim, secret_access_key: str) -> None:
     Raises:
         InvalidSignatureException: It was signed with another, or changed since.
     """
-    expected = signature(secret_access_key, claim.scope, claim.to_sign)
+    verify_by(claim, signing_key(secret_access_key, claim.scope))
+
+
+def verify_by(claim: Claim, key: bytes) -> None:
+    """Make sure that a request was signed with this signing key, which is the claim's scope's.
+
+    Raises:
+        InvalidSignatureException: It was signed with another, or changed since.
+    """
+    expected = signature_by(key, claim.to_sign)
     if not hmac.compare_digest(expected, claim.signature):
         raise mismatch()
 

@@ -10,7 +10,7 @@ import trio
 from agent.api.errors import MissingAuthenticationTokenException, ServiceError, UnrecognizedClientException
 from agent.authn.credentials import check_session, invalid_token, key_principal
 from agent.authn.mapping import UnmappedCallerError, certificate_principal
-from agent.authn.sigv4 import read_claim, verify
+from agent.authn.sigv4 import read_claim, verify_by
 from agent.doors.refusals import unknown_caller
 from agent.doors.tls import client_certificate
 from agent.endpoint import new_request_id, unforeseen
@@ -19,6 +19,7 @@ from agent.sigv4.canonical import HttpRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.authn.signingkeys import SigningKeys
     from agent.authn.sigv4 import Claim
     from agent.doors.refusals import RefusalDesk
     from agent.doors.tls import ClientCertificate
@@ -36,11 +37,13 @@ class NetworkDoor:
         endpoint: What is behind them.
         rules: Who the holders of client certificates are.
         refusals: Who answers those who cannot prove who they are.
+        signing_keys: What access keys sign with.
     """
 
     endpoint: Endpoint
     rules: Sequence[PrincipalRule]
     refusals: RefusalDesk
+    signing_keys: SigningKeys
 
     async def open_session(self, stream: Stream) -> Handle:
         """Look at the connection; who asks is found out for each request."""
@@ -93,8 +96,7 @@ class _Session:
         record = kms.store.access_key(claim.access_key_id)
         if record is None:
             raise invalid_token()
-        secret = kms.barrier.unwrap_secret(record.access_key_id, record.wrapped_secret)
-        verify(claim, secret.decode())
+        verify_by(claim, self.door.signing_keys.get(record, claim.scope))
         check_session(record, claim.session_token, kms.now())
         return key_principal(record, source_ip=self.address, secure_transport=self.secured)
 

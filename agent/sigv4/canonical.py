@@ -109,9 +109,19 @@ def signature(secret: str, scope: Scope, to_sign: bytes) -> str:
         scope: The scope that its signing key is derived for.
         to_sign: See ``string_to_sign``.
     """
+    return signature_by(signing_key(secret, scope), to_sign)
+
+
+def signing_key(secret: str, scope: Scope) -> bytes:
+    """Return what a secret access key signs with on one day, in one Region, for one service."""
     key = b"AWS4" + secret.encode()
     for part in (scope.date, scope.region, scope.service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def signature_by(key: bytes, to_sign: bytes) -> str:
+    """Return the signature by a signing key, in lower-case hexadecimal digits."""
     return hmac.digest(key, to_sign, "sha256").hex()
 
 

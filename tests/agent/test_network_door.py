@@ -16,6 +16,7 @@ import ports
 from agent.api.errors import MissingAuthenticationTokenException
 from agent.api.operations import ADMINISTRATION
 from agent.api.shapes.keys import Tag
+from agent.authn.signingkeys import SigningKeys
 from agent.config import Limits
 from agent.doors.network import NetworkDoor
 from agent.doors.refusals import BURST, RefusalDesk, unknown_caller
@@ -39,7 +40,8 @@ async def served(
 ) -> AsyncIterator[str]:
     """Serve a port, with the clock at now, since boto3 signs by it; yields the address."""
     service.clock.seconds = time.time()
-    door = NetworkDoor(Endpoint(service.kms, service.audit, {}), rules, RefusalDesk(service.audit))
+    endpoint, keys = Endpoint(service.kms, service.audit, {}), SigningKeys(service.kms.barrier.unwrap_secret)
+    door = NetworkDoor(endpoint, rules, RefusalDesk(service.audit), keys)
     server = Server(door.open_session, Limits(), None if port is None else port.secure)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     stop = trio.Event()
