@@ -110,6 +110,7 @@ class AuditLog:
         self._wake = trio.Event()
         self._seal_again = 0.0
         self._running = False
+        self._finishing = False
         self._open_entries = 0
         # A thread of its own: slow operations must not keep the log waiting for one.
         self._thread = trio.CapacityLimiter(1)
@@ -216,7 +217,8 @@ class AuditLog:
     def end_entry(self) -> None:
         """Count an entry out."""
         self._open_entries -= 1
-        self._wake.set()
+        if self._finishing:
+            self._wake.set()
 
     async def append(self, entry: AuditEntry) -> None:
         """Append an entry's record; durable when this returns. The wait for it cannot be cancelled.
@@ -262,6 +264,7 @@ class AuditLog:
 
     async def _finish(self) -> None:
         """Wait for the entries still open, then close."""
+        self._finishing = True
         try:
             while self._open_entries or self._batch.records:
                 await self._commit_next()
