@@ -22,6 +22,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "cat": "kmsfs.cli.cat",
     "put": "kmsfs.cli.put",
     "path": "kmsfs.cli.path",
+    "verify": "kmsfs.cli.verify",
 }
 _EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(
     f"  {code:>3}  {text}" for code, text in MEANINGS.items()

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     BUSY = 10
     SYSTEM = 11
     FINISHING = 12
+    PROBLEMS = 13
     INTERRUPTED = 130
 
 
@@ -41,5 +42,6 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.BUSY: "programs still use the mount",
     ExitCode.SYSTEM: "the system refuses something else: permission, space, a file",
     ExitCode.FINISHING: "unmounted, but the filesystem process has not finished yet",
+    ExitCode.PROBLEMS: "not everything is as it was written; what is not was listed",
     ExitCode.INTERRUPTED: "interrupted",
 }

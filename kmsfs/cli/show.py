@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ def show_name(name: bytes) -> None:
     else:
         stream.buffer.write(name + b"\n")
         stream.flush()
+
+
+@contextmanager
+def progressing(describe: Callable[[], str]) -> Iterator[None]:
+    """Show how far work is, on standard error and only on a terminal, until the body ends."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with Live(get_renderable=lambda: Text(describe()), console=console, transient=True):
+        yield
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[str, object]]) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import click
 
+from kmsfs import mountinfo
 from kmsfs.volumedir import DIRECTORY_NAME
 
 
@@ -40,6 +41,12 @@ def split(text: str) -> Target:
         end = text.rfind(":", 0, end)
     directory, _, path = text.partition(":")
     return Target(directory, os.fsencode(path))
+
+
+def ciphertext_of(directory: str) -> str:
+    """Return the ciphertext directory of a mount point, and any other directory as it is."""
+    mounted = mountinfo.mounted_at(mountinfo.resolve(directory))
+    return mounted.source if mounted is not None and mounted.is_kmsfs else directory
 
 
 def _is_volume(directory: str) -> bool:
