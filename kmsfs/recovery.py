@@ -18,7 +18,6 @@ from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
 from kmsfs.errors import CorruptFileError, KeyUnavailableError
 from kmsfs.loading import Loader
 from kmsfs.pulse import Pulse
-from kmsfs.records import STORED_XATTR_PREFIX
 from kmsfs.repair import authenticated_size
 from kmsfs.walking import Found, walk
 
@@ -156,10 +155,10 @@ class _Recovery:
                 self._empty(fd, status)
                 return True
             chunks = self._loader.load(fd, status.st_ino)
+            if chunks.backing_size == status.st_size:
+                return False
             sealed = chunks.size
             size = authenticated_size(chunks, status.st_size, self._pulse)
-            if size == sealed and chunks.backing_size == status.st_size:
-                return False
             _make_writable(fd)
             chunks.repair(size)
             _put_times_back(fd, status)
@@ -172,10 +171,6 @@ class _Recovery:
         """Make an empty file of one that was created and whose header never came."""
         _make_writable(fd)
         backing.truncate(fd, 0)
-        # They are bound to the id that the header would have had.
-        for name in backing.listxattr(fd):
-            if name.startswith(STORED_XATTR_PREFIX):
-                backing.removexattr(fd, name)
         self._loader.create(fd, status.st_ino).settle()
         _put_times_back(fd, status)
         _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
