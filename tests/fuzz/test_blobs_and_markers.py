@@ -1,6 +1,6 @@
-"""Invariant: bytes are a CiphertextBlob, a marker or a configuration of the agent's, or one error says no.
+"""Invariant: bytes are a CiphertextBlob, a marker, a configuration or a seal, or one error says they are not.
 
-These three are short; each target can be given to a coverage-guided fuzzer as it is.
+These are short; each target can be given to a coverage-guided fuzzer as it is.
 """
 
 import binascii
@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Final
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from agent.config import ConfigError, parse
 from agent.crypto import blob as blobs
 from agent.operations.pages import page
 from agent.places import system_places
+from agent.seal.descriptor import descriptor_path, read_descriptor
+from agent.seal.errors import SealError
 from fuzzing import examples
 
 MATERIAL_ID: Final = "a1" * 32
@@ -92,6 +95,26 @@ def test_configurations(content: bytes) -> None:
     """A configuration, or the error for what is none."""
     with contextlib.suppress(ConfigError):
         parse(content, SOURCE, system_places())
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory that has nothing but a seal."""
+    return tmp_path_factory.mktemp("state")
+
+
+@examples(300)
+@given(
+    st.binary(max_size=200)
+    | st.sampled_from((b"[" * 3_000, b'{"format":"\xff"}', b'{"format":1e400}', b"{}"))
+)
+@example(b'{"format":"\xff"}')
+@example(b"[" * 3_000)
+def test_descriptors(directory: Path, content: bytes) -> None:
+    """Nothing that somebody else wrote is a seal."""
+    descriptor_path(directory).write_bytes(content)
+    with pytest.raises(SealError):
+        read_descriptor(directory)
 
 
 def _padded(marker: str) -> bytes:
