@@ -138,6 +138,12 @@ class ChunkFile:
             return False
         return True
 
+    def stored(self, chunk_index: int, backing_size: int) -> bytes:
+        """Return what a store that has `backing_size` bytes holds at the place of a record (for repair)."""
+        start = self.geometry.backing_offset(chunk_index)
+        raw = bytearray(max(min(backing_size - start, self.geometry.record_size), 0))
+        return bytes(raw[: backing.pread_into(self.fd, [memoryview(raw)], start)])
+
     def is_hole(self, chunk_index: int) -> bool:
         """Say whether a chunk within the file was never written."""
         if Flags.SPARSE not in self._block.flags:

@@ -18,6 +18,7 @@ from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
 from kmsfs.errors import CorruptFileError, KeyUnavailableError
 from kmsfs.loading import Loader
 from kmsfs.pulse import Pulse
+from kmsfs.records import STORED_XATTR_PREFIX
 from kmsfs.repair import authenticated_size
 from kmsfs.walking import Found, walk
 
@@ -155,10 +156,10 @@ class _Recovery:
                 self._empty(fd, status)
                 return True
             chunks = self._loader.load(fd, status.st_ino)
-            if chunks.backing_size == status.st_size:
-                return False
             sealed = chunks.size
             size = authenticated_size(chunks, status.st_size, self._pulse)
+            if size == sealed and chunks.backing_size == status.st_size:
+                return False
             _make_writable(fd)
             chunks.repair(size)
             _put_times_back(fd, status)
@@ -171,9 +172,23 @@ class _Recovery:
         """Make an empty file of one that was created and whose header never came."""
         _make_writable(fd)
         backing.truncate(fd, 0)
+        _drop_attributes(fd)
         self._loader.create(fd, status.st_ino).settle()
         _put_times_back(fd, status)
         _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
+
+
+def _drop_attributes(fd: int) -> None:
+    """Remove sealed attributes of a file without header: they are bound to the id that would be in it."""
+    try:
+        stored = backing.listxattr(fd)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return
+    for name in stored:
+        if name.startswith(STORED_XATTR_PREFIX):
+            backing.removexattr(fd, name)
 
 
 def _is_leftover(found: Found) -> bool:

@@ -94,6 +94,20 @@ def test_a_clock_that_was_put_back_hides_nothing(volume: OfflineVolume, broken: 
     assert volume.recover(changed + 10 * SLACK_SECONDS, now=changed) == counts(checked=1, repaired=1)
 
 
+def test_attributes_go_with_a_header_that_never_came(volume: OfflineVolume) -> None:
+    """They are bound to the file's id, which was in it: none is left that cannot be read; others stay."""
+    with volume.core() as core:
+        path = volume.write_file(b"file", b"")
+        core.xattrs.set(find(core, b"file"), b"user.note", b"value")
+        if os.geteuid() == 0:
+            os.setxattr(path, b"security.kept", b"value")
+    os.truncate(path, 0)
+    assert volume.recover() == counts(checked=1, repaired=1)
+    assert [name for name in os.listxattr(path) if name.startswith("user.")] == []
+    if os.geteuid() == 0:
+        assert os.getxattr(path, b"security.kept") == b"value"
+
+
 def leave_temporaries(volume: OfflineVolume) -> None:
     """Leave what a crash within mkdir or a rename leaves."""
     os.symlink("target", volume.path / ".kmsfs.tmp.link")

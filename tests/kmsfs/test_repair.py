@@ -242,3 +242,43 @@ def test_noise_is_refused_after_a_crash_too(volume: OfflineVolume) -> None:
         assert Path(os.fsdecode(path)).read_bytes() == changed
         with pytest.raises(CorruptFileError):
             volume.read_file(b"file")
+
+
+@pytest.mark.parametrize("torn", range(4))
+def test_a_torn_chunk_costs_none_behind_it(volume: OfflineVolume, torn: int) -> None:
+    """Overwritten in place while the file grew, header on disk and length not: only that chunk is lost."""
+    content = os.urandom(5 * CHUNK)
+    path = Path(os.fsdecode(volume.write_file(b"file", content)))
+    length = path.stat().st_size
+    with volume.core() as core, opened(core, b"file", os.O_RDWR) as file:
+        file.write(len(content), b"appended")
+    raw = bytearray(path.read_bytes()[:length])
+    raw[SECTOR + torn * (CHUNK + 40) + 100] ^= 1
+    kept, lost = crashed(volume, os.fsencode(path), bytes(raw))
+    assert lost == [torn]
+    assert kept == content[: torn * CHUNK] + bytes(CHUNK) + content[(torn + 1) * CHUNK :]
+
+
+@pytest.mark.parametrize("after", [101, 600, 4096, 4097, 9000])
+@pytest.mark.parametrize("before", [1, 100, 4000])
+def test_a_record_that_was_to_grow(volume: OfflineVolume, before: int, after: int) -> None:
+    """Header and length of an appending write are on disk, its data is not: what was synced is still read."""
+    content = os.urandom(2 * CHUNK + before)
+    path = Path(os.fsdecode(volume.write_file(b"file", content)))
+    raw = path.read_bytes()
+    with volume.core() as core, opened(core, b"file", os.O_RDWR) as file:
+        file.write(len(content), bytes(max(after - before, 1)))
+    grown = path.read_bytes()
+    kept, lost = crashed(volume, os.fsencode(path), (grown[:SECTOR] + raw[SECTOR:]).ljust(len(grown), b"\0"))
+    assert (kept, lost) == (content, [])
+
+
+def test_a_torn_last_chunk_is_not_cut_off(volume: OfflineVolume) -> None:
+    """Where the length is right, a chunk that is damaged stays damaged: nothing is taken for its end."""
+    content = os.urandom(2 * CHUNK + 100)
+    path = volume.write_file(b"file", content)
+    raw = bytearray(Path(os.fsdecode(path)).read_bytes())
+    raw[-1] ^= 1
+    Path(os.fsdecode(path)).write_bytes(raw)
+    assert volume.recover().repaired == 0
+    assert Path(os.fsdecode(path)).read_bytes() == raw
