@@ -115,6 +115,8 @@ def write_description(volume_fd: int, raw: bytes) -> None:
     The old one stays as a spare, and is what the next one is written over, so that a store without room does
     not keep its volume from being mounted or unmounted.
     """
+    # A killed mount may have left an exchange that is not durable: on disk, the spare is the description.
+    backing.fsync_directory(volume_fd)
     spare_fd = _open_spare(volume_fd)
     try:
         backing.pwrite_all(spare_fd, [raw], 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,26 @@ def test_a_failure_leaves_the_old_description(
     assert read_description(volume_fd) == b"old"
     write_description(volume_fd, b"new")
     assert read_description(volume_fd) == b"new"
+
+
+def test_the_spare_is_no_description_on_disk(volume_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that a killed process left is made durable before what it has put aside is written over."""
+    write_description(volume_fd, b"old")
+    calls: list[str] = []
+    sync, write = backing.fsync_directory, backing.pwrite_all
+
+    def note_sync(dirfd: int) -> None:
+        calls.append("fsync_directory")
+        sync(dirfd)
+
+    def note_write(fd: int, buffers: Sequence[memoryview | bytes], offset: int) -> None:
+        calls.append("pwrite_all")
+        write(fd, buffers, offset)
+
+    monkeypatch.setattr(backing, "fsync_directory", note_sync)
+    monkeypatch.setattr(backing, "pwrite_all", note_write)
+    write_description(volume_fd, b"new")
+    assert calls == ["fsync_directory", "pwrite_all", "fsync_directory"]
 
 
 def _fail(*_: object, **__: object) -> None:
