@@ -13,6 +13,7 @@ from kmsfs.cli.arguments import agent_option
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.show import progressing, show_line
 from kmsfs.cli.targets import ciphertext_of
+from kmsfs.salvaging import Loss, Salvaged, salvage
 from kmsfs.verifying import MEANINGS, Problem, Tally
 from kmsfs.verifying import verify as run_verify
 
@@ -23,9 +24,22 @@ from kmsfs.verifying import verify as run_verify
 @click.option("--deep", is_flag=True, help="Read and check every chunk of every file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--repair", is_flag=True, help="Remove what a crash has left behind, before checking.")
+@click.option(
+    "--salvage",
+    "destination",
+    metavar="DIR",
+    help="After checking, copy all that authenticates to this new or empty directory, and list what is lost.",
+)
 @agent_option
 def verify(
-    directory: str, path: str, *, deep: bool, as_json: bool, repair: bool, agent_url: str | None
+    directory: str,
+    path: str,
+    *,
+    deep: bool,
+    as_json: bool,
+    repair: bool,
+    destination: str | None,
+    agent_url: str | None,
 ) -> ExitCode:
     """Check that all of a volume, or all below PATH in it, is as it was written.
 
@@ -33,8 +47,12 @@ def verify(
     lengths are checked; with --deep the content too.
     """
     logs.warnings_to_terminal_too()
+    ciphertext = ciphertext_of(directory)
+    if destination is not None and _is_within(destination, ciphertext):
+        raise click.BadParameter("the copy would lie in the ciphertext directory", param_hint="--salvage")
     tally, problems, removed = Tally(), list[Problem](), 0
-    with offline.opened(ciphertext_of(directory), agent_url, read_only=not repair) as core:
+    salvaged, losses = Salvaged(), list[Loss]()
+    with offline.opened(ciphertext, agent_url, read_only=not repair) as core:
         if repair:
             removed = recovery.remove_leftovers(core.volume.root_fd)
         with progressing(lambda: _summary(tally)):
@@ -42,13 +60,23 @@ def verify(
                 problems.append(problem)
                 if not as_json:
                     _show(problem)
+        if destination is not None:
+            with progressing(lambda: _copied(salvaged)):
+                losses.extend(salvage(core, os.fsencode(path), destination, salvaged))
         repaired = core.volume.counters.repaired_files
+    copied = None if destination is None else salvaged
     if as_json:
-        click.echo(json.dumps(_as_dict(tally, problems, removed, repaired), indent=2))
+        click.echo(json.dumps(_as_dict(tally, problems, removed, repaired, copied, losses), indent=2))
     else:
-        for line in _ending(tally, problems, removed, repaired):
+        for line in _ending(tally, problems, removed, repaired, copied, losses):
             show_line(line)
-    return ExitCode.PROBLEMS if any(problem.is_damage for problem in problems) else ExitCode.DONE
+    is_damaged = bool(losses) or any(problem.is_damage for problem in problems)
+    return ExitCode.PROBLEMS if is_damaged else ExitCode.DONE
+
+
+def _is_within(path: str, directory: str) -> bool:
+    root = os.path.realpath(directory)
+    return f"{os.path.realpath(path)}/".startswith(f"{root}/")
 
 
 def _show(problem: Problem) -> None:
@@ -66,16 +94,43 @@ def _summary(tally: Tally) -> str:
     )
 
 
-def _ending(tally: Tally, problems: list[Problem], removed: int, repaired: int) -> Iterator[str]:
+def _copied(salvaged: Salvaged) -> str:
+    return (
+        f"copied {salvaged.directories} directories, {salvaged.files} files, {salvaged.others} others, "
+        f"{salvaged.content_bytes} bytes of content; {salvaged.lost_bytes} bytes in them are lost"
+    )
+
+
+def _ending(
+    tally: Tally,
+    problems: list[Problem],
+    removed: int,
+    repaired: int,
+    salvaged: Salvaged | None,
+    losses: list[Loss],
+) -> Iterator[str]:
     yield _summary(tally)
     if removed or repaired:
         yield f"repaired: {repaired} files cut to what authenticates, {removed} leftovers removed"
     kinds = Counter(problem.kind for problem in problems)
     yield "found " + (", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items())) or "no problem")
+    for loss in losses:
+        yield f"lost: {os.fsdecode(loss.path)}: {loss.what}"
+    if salvaged is not None:
+        yield _copied(salvaged)
 
 
-def _as_dict(tally: Tally, problems: list[Problem], removed: int, repaired: int) -> dict[str, object]:
+def _as_dict(
+    tally: Tally,
+    problems: list[Problem],
+    removed: int,
+    repaired: int,
+    salvaged: Salvaged | None,
+    losses: list[Loss],
+) -> dict[str, object]:
+    lost = [{"path": os.fsdecode(loss.path), "what": loss.what} for loss in losses]
     return {
+        "salvaged": None if salvaged is None else {**asdict(salvaged), "lost": lost},
         "checked": asdict(tally),
         "repaired_files": repaired,
         "removed_leftovers": removed,
