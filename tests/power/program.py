@@ -185,9 +185,14 @@ class Program:
             del names[place]
 
     def rename(self, place: Place, new: Place) -> None:
+        before = self.current()
         with self._renaming() as names:
             self.core.renaming.rename(self._parent(place), place[-1], self._parent(new), new[-1], 0)
             move(names, place, new)
+        if place[:-1] != new[:-1] and before[place] and isinstance(before[place], bytes):
+            # A link is made anew for another directory, and then removed from its own.
+            last = self.names[-1]
+            self.names.insert(-1, Version(last.began, last.ended, before | {new: before[place]}))
 
     def exchange(self, place: Place, new: Place) -> None:
         with self._renaming() as names:

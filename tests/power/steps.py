@@ -78,11 +78,9 @@ def _change_file(program: Program, step: Step) -> None:
 
 
 def may_rename(program: Program, place: Place, other: Place) -> bool:
-    """Say whether a rename does something, in one step: a link that changes directories takes two."""
+    """Say whether a rename can be done, and does something."""
     names = program.current()
     if place not in names or place == other or (names.get(other) == names[place] != b""):
         return False
     is_directory, over_directory = names[place] == b"", names.get(other) == b""
-    if isinstance(names[place], bytes) and not is_directory and place[:-1] != other[:-1]:
-        return False
     return other not in names or is_directory == over_directory

@@ -135,6 +135,8 @@ def links_and_attributes(program: Program) -> None:
         program.unlink(b"file")
         program.append((b"other",), text(2, 5000))
         program.exchange((b"other",), (b"moved",))
+        program.mkdir(b"a")
+        program.rename((b"other",), (b"a", b"link"))
 
 
 def two_mounts(program: Program) -> None:
