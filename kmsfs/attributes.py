@@ -7,9 +7,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import stat_result
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kmsfs import backing
 from kmsfs.directories import Directories
@@ -36,6 +36,9 @@ class Changes(NamedTuple):
     size: int | None = None
     atime_ns: int | None = None
     mtime_ns: int | None = None
+
+
+_NOTHING: Final = Changes()
 
 
 class Attributes:
@@ -65,12 +68,16 @@ class Attributes:
         return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
 
     def setattr(self, nodeid: int, changes: Changes) -> Entry:
-        """Change attributes: size, owner, mode, times in this order, so that each stays as it is set."""
+        """Change attributes: size, owner, mode, times in this order, so that each stays as it is set.
+
+        Where nothing is to change, as by chown(2) with neither owner nor group, the change time still does.
+        """
         node = self._inodes[nodeid]
         if changes.size is not None:
             self.truncate(node, changes.size)
         file = self._files.get(node.inode)
-        if changes.uid is not None or changes.gid is not None or changes.mode is not None:
+        touches = changes == _NOTHING
+        if touches or changes.uid is not None or changes.gid is not None or changes.mode is not None:
             self._set_owner_and_mode(node, file, changes)
         if changes.atime_ns is not None or changes.mtime_ns is not None:
             if file is not None:
@@ -115,6 +122,19 @@ class Attributes:
             file.truncate(size)
         finally:
             self._files.release(node.inode)
+
+    def clear_set_id(self, file: File) -> None:
+        """Take away the bits that no longer hold once somebody who is not root has changed the content.
+
+        The kernel does so itself, but for O_TRUNC. As there, a set-group-ID bit without the right to
+        execute means something else, and stays.
+        """
+        mode = stat.S_IMODE(os.fstat(file.chunks.fd).st_mode)
+        kept = mode & ~(stat.S_ISUID | (stat.S_ISGID if mode & stat.S_IXGRP else 0))
+        if kept != mode:
+            # Where the file is somebody else's, the store has taken them away by itself.
+            with suppress(PermissionError):
+                backing.fchown_fchmod(file.chunks.fd, -1, -1, kept)
 
     def place_fd(self, node: Node) -> int:
         """Return a new O_PATH descriptor of a node, verified to be the inode that the kernel means."""
@@ -183,7 +203,7 @@ class Attributes:
             backing.fchown_fchmod(file.chunks.fd, uid, gid, changes.mode)
             return
         with self._reference(node) as fd:
-            if (uid, gid) != (-1, -1):
+            if (uid, gid) != (-1, -1) or changes == _NOTHING:
                 backing.chown(fd, uid, gid)
             if changes.mode is not None:
                 backing.chmod(fd, stat.S_IMODE(changes.mode))

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 RENAME_NOREPLACE: Final = 1
@@ -79,7 +79,11 @@ def is_writable(fd: int) -> bool:
 
 def create_file(dirfd: int, name: bytes, mode: int) -> int:
     """Create a regular file that must not exist, open for reading and writing."""
-    return os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NOFOLLOW, mode, dir_fd=dirfd)
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NOFOLLOW, mode, dir_fd=dirfd)
+    # Not with open: a store that gives files to another user would refuse only when the file is there.
+    with suppress(PermissionError):
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NOATIME)
+    return fd
 
 
 def read_small(dirfd: int, name: bytes, limit: int) -> bytes:
@@ -299,8 +303,15 @@ def fsync_directory(dirfd: int) -> None:
 
 
 def open_listing(dirfd: int) -> int:
-    """Open a directory once more, for reading its entries or syncing them."""
-    return os.open(b".", os.O_RDONLY | os.O_DIRECTORY | _NOFOLLOW, dir_fd=dirfd)
+    """Open a directory once more, for reading its entries or syncing them.
+
+    As with files, O_NOATIME where the kernel grants it: listing is to change nothing on the store.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | _NOFOLLOW
+    try:
+        return os.open(b".", flags | os.O_NOATIME, dir_fd=dirfd)
+    except PermissionError:
+        return os.open(b".", flags, dir_fd=dirfd)
 
 
 def close(fd: int) -> None:

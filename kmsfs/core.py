@@ -60,13 +60,19 @@ class Core:
             return entry, file
         entry = self.tree.lookup(parent_id, name)
         try:
-            return entry, self.open(entry.nodeid, flags)
+            return entry, self.open(entry.nodeid, flags, owner.uid)
         except BaseException:
             self.inodes.forget(entry.nodeid, 1)
             raise
 
-    def open(self, nodeid: int, flags: int) -> File:
-        """Open a regular file, cutting it to nothing where O_TRUNC is among the flags."""
+    def open(self, nodeid: int, flags: int, uid: int = 0) -> File:
+        """Open a regular file, cutting it to nothing where O_TRUNC is among the flags.
+
+        Args:
+            nodeid: whose.
+            flags: of open(2).
+            uid: who opens it; O_TRUNC takes the set-user-ID and set-group-ID bits away unless it is root.
+        """
         node = self.inodes[nodeid]
         writable = flags & os.O_ACCMODE != os.O_RDONLY
         file = self.attributes.open_file(node, writable=writable)
@@ -74,12 +80,14 @@ class Core:
         if flags & os.O_TRUNC:
             try:
                 file.truncate(0)
+                if uid:
+                    self.attributes.clear_set_id(file)
             except BaseException:
                 self.files.release(node.inode)
                 raise
         return file
 
-    def open_with_content(self, nodeid: int, flags: int) -> tuple[File, memoryview | bytes]:
+    def open_with_content(self, nodeid: int, flags: int, uid: int = 0) -> tuple[File, memoryview | bytes]:
         """Open a regular file; return it with what the kernel's cache should have before anybody reads it.
 
         That is the whole of a small file, when no program has opened it before and this one will only read:
@@ -87,7 +95,7 @@ class Core:
         where reading it now would wait or fail: then that is the read's to find out.
         """
         is_first = not self.inodes[nodeid].was_opened
-        file = self.open(nodeid, flags)
+        file = self.open(nodeid, flags, uid)
         if is_first and not flags & _NOT_READING_ON and file.size <= _FIRST_CONTENT_BYTES:
             return file, self.waiting.read_now(file, 0, file.size)
         return file, b""

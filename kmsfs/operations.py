@@ -255,7 +255,7 @@ class Operations(pyfuse3.Operations):
     @_answers
     def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
         """Open a file; a small one that will be read is given to the kernel's cache at once."""
-        file, content = self.core.open_with_content(inode, flags)
+        file, content = self.core.open_with_content(inode, flags, ctx.uid)
         if content:
             # It saves the read that would follow. Without room for it, that will come.
             with suppress(OSError):
