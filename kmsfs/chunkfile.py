@@ -10,7 +10,7 @@ from kmsfs import backing, header, xaes
 from kmsfs.chunks import ChunkCodec, ChunkError
 from kmsfs.errors import CorruptFileError
 from kmsfs.geometry import RECORD_OVERHEAD, geometry_of
-from kmsfs.header import FileKeys, Flags, SealedBlock
+from kmsfs.header import FileKeys, Flags, NewFile, SealedBlock
 
 
 class Scratch:
@@ -39,20 +39,23 @@ class ChunkFile:
     Args:
         fd: descriptor of it; closed by `close`.
         inode: its inode number, for messages.
-        keys: its keys.
+        keys: its keys, or for a new file what they will be drawn from.
         block: what its header seals; for a new file, that of an empty one.
         on_disk: False for a new file whose header is still to be written, with its first chunk or at close.
         scratch: the mount's buffers.
         session: the session that its header was read in; most chunks of a small file share it.
     """
 
-    __slots__ = ("_block", "_codec", "_keys", "_on_disk", "_scratch", "fd", "geometry", "inode")
+    __slots__ = ("_block", "_codec", "_keys", "_new", "_on_disk", "_scratch", "fd", "geometry", "inode")
+
+    _keys: FileKeys
+    _codec: ChunkCodec
 
     def __init__(
         self,
         fd: int,
         inode: int,
-        keys: FileKeys,
+        keys: FileKeys | NewFile,
         block: SealedBlock,
         scratch: Scratch,
         session: xaes.Session | None = None,
@@ -61,14 +64,28 @@ class ChunkFile:
     ) -> None:
         self.fd = fd
         self.inode = inode
-        self.geometry = geometry_of(keys.header_size, keys.chunk_shift)
-        self._keys = keys
+        self.geometry = geometry_of(header.HEADER_UNIT, keys.chunk_shift)
         self._block = block
-        self._codec = ChunkCodec(keys.content_key, keys.file_id, 1 << keys.chunk_shift)
-        if session is not None:
-            self._codec.remember(session)
+        self._new: NewFile | None = None
+        if isinstance(keys, NewFile):
+            self._new = keys
+        else:
+            self._take(keys)
+            if session is not None:
+                self._codec.remember(session)
         self._on_disk = on_disk
         self._scratch = scratch
+
+    def prepare(self) -> None:
+        """Draw the keys of a new file, and its first session, unless that is done; the first write has to."""
+        if self._new is not None:
+            self._take(self._new.draw())
+            self._new = None
+            self._codec.session(0)
+
+    def _take(self, keys: FileKeys) -> None:
+        self._keys = keys
+        self._codec = ChunkCodec(keys.content_key, keys.file_id, 1 << keys.chunk_shift)
 
     @property
     def size(self) -> int:
@@ -78,6 +95,7 @@ class ChunkFile:
     @property
     def file_id(self) -> bytes:
         """The 16-byte id that extended attributes are bound to."""
+        self.prepare()
         return self._keys.file_id
 
     @property
@@ -161,6 +179,7 @@ class ChunkFile:
         Raises:
             OSError: what the store said.
         """
+        self.prepare()
         count = self.geometry.chunk_count(len(plain))
         self._scratch.reserve(0, len(plain) + count * RECORD_OVERHEAD)
         raw = self._scratch.raw[: self._codec.seal(first_index, plain, self._scratch.raw)]
@@ -248,6 +267,7 @@ class ChunkFile:
         self._on_disk = True
 
     def _sealed(self, block: SealedBlock) -> bytes:
+        self.prepare()
         return header.seal(self._keys, self._codec.session(), block)
 
     def _undo(self, first_index: int, plain: memoryview, written: int) -> None:

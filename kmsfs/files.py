@@ -31,6 +31,7 @@ class Files:
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
         self._nameless: set[int] = set()
+        self._created: File | None = None
 
     def get(self, inode: int) -> File | None:
         """Return the file of an inode if it is open or kept ready."""
@@ -39,11 +40,17 @@ class Files:
 
     def create(self, fd: int, inode: int) -> File:
         """Take over the descriptor of a backing file just created; counts as one open."""
-        file = File(self._loader.create(fd, inode))
+        self._created = file = File(self._loader.create(fd, inode))
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)
         return file
+
+    def prepare(self) -> None:
+        """Draw the keys of the file created last, if they are still to be drawn: work for an idle moment."""
+        if self._created is not None:
+            self._created.chunks.prepare()
+            self._created = None
 
     def acquire(self, inode: int) -> File | None:
         """Count one more open of a file that is open or kept ready; None if it has to be opened."""

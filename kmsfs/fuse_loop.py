@@ -15,8 +15,8 @@ from typing import Final, cast
 import pyfuse3
 import trio
 
+from kmsfs.core import Core
 from kmsfs.operations import Operations
-from kmsfs.waiting import Waiting
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_MILLISECONDS: Final = 1
@@ -24,7 +24,7 @@ _POLL_MILLISECONDS: Final = 1
 # requests do; a program that works on the mount sends its next request sooner than that.
 _SPINS: Final = 300
 # Signals, timers and other tasks get their turn at least this often.
-_REQUESTS_PER_TURN: Final = 64
+_REQUESTS_PER_TURN: Final = 256
 _MIN_TASKS: Final = 1
 _MAX_TASKS: Final = 64
 
@@ -40,7 +40,7 @@ async def serve(operations: Operations, mountpoint: str, options: set[str]) -> N
     Raises:
         RuntimeError: libfuse could not mount; it has printed why.
     """
-    pyfuse3.trio = _polling(operations.core.waiting)  # type: ignore[attr-defined] # its seam for asyncio
+    pyfuse3.trio = _polling(operations.core)  # type: ignore[attr-defined] # its seam for asyncio
     pyfuse3.init(operations, mountpoint, options)
     try:
         await pyfuse3.main(_MIN_TASKS, _MAX_TASKS)
@@ -94,11 +94,13 @@ class _Readiness:
     """Waits for the FUSE descriptor.
 
     Args:
-        waiting: while worker threads are at work, the event loop must hear of their end at once.
+        core: has work for the time between two requests; and while its worker threads are at work, the
+            event loop must hear of their end at once.
     """
 
-    def __init__(self, waiting: Waiting) -> None:
-        self._waiting = waiting
+    def __init__(self, core: Core) -> None:
+        self._waiting = core.waiting
+        self._files = core.files
         self._poll = select.poll()
         self._fd = -1
         self._left = 0
@@ -112,6 +114,8 @@ class _Readiness:
             self._fd = fd
         if not self._left:
             return self._after_others(fd)
+        # The program is about to wake up from the answer before: time for what need not be in it.
+        self._files.prepare()
         if not self._waiting.pending:
             self._left -= 1
             poll = self._poll.poll
@@ -131,10 +135,10 @@ class _Readiness:
         await self.wait_readable(fd)
 
 
-def _polling(waiting: Waiting) -> SimpleNamespace:
+def _polling(core: Core) -> SimpleNamespace:
     """Return what pyfuse3 uses of trio, with waiting as described above."""
     lowlevel = SimpleNamespace(
-        wait_readable=_Readiness(waiting).wait_readable,
+        wait_readable=_Readiness(core).wait_readable,
         current_task=trio.lowlevel.current_task,
         current_trio_token=trio.lowlevel.current_trio_token,
         notify_closing=trio.lowlevel.notify_closing,

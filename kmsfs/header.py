@@ -165,6 +165,24 @@ class SealedBlock(NamedTuple):
     next_binding: bytes | None = None
 
 
+class NewFile(NamedTuple):
+    """What the keys of a new file depend on; they can be drawn as late as its first byte is written.
+
+    Attributes:
+        volume_id: 16 bytes.
+        chunk_shift: 12 to 20.
+        bucket_key: wraps the data key.
+    """
+
+    volume_id: bytes
+    chunk_shift: int
+    bucket_key: BucketKey
+
+    def draw(self) -> FileKeys:
+        """Draw id and data key."""
+        return create(self.volume_id, self.chunk_shift, self.bucket_key)
+
+
 def create(volume_id: bytes, chunk_shift: int, bucket_key: BucketKey) -> FileKeys:
     """Draw a new file's id and data key; return them as they will stand in its header.
 

@@ -28,13 +28,16 @@ class Loader:
         self._scratch = Scratch()
 
     def create(self, fd: int, inode: int) -> ChunkFile:
-        """Return the empty file that a backing file is to become; its header is written with its first chunk.
+        """Return the empty file that a backing file is to become.
+
+        Its keys are drawn when `ChunkFile.prepare` is called, at the latest with its first chunk; its header
+        is written with that.
 
         Raises:
             KeyUnavailableError: there is no bucket key for new files.
         """
-        keys = header.create(self._volume_id, self._chunk_shift, self._keyring.current())
-        return ChunkFile(fd, inode, keys, SealedBlock(0), self._scratch, on_disk=False)
+        new = header.NewFile(self._volume_id, self._chunk_shift, self._keyring.current())
+        return ChunkFile(fd, inode, new, SealedBlock(0), self._scratch, on_disk=False)
 
     def load(self, fd: int, inode: int) -> ChunkFile:
         """Return the file that a backing file is by its header, whatever its length.
