@@ -19,6 +19,7 @@ from agent.api.shapes.access_keys import (
     UpdateAccessKeyRequest,
 )
 from agent.api.shapes.keys import Tag
+from agent.cli.listing import pages
 from agent.cli.options import agent_option, json_option
 from agent.cli.principals import principal_arn
 from agent.cli.printing import moment, plain, print_fields, print_json, print_table
@@ -176,14 +177,9 @@ def session(
 
 
 def _all_access_keys(client: AgentClient, principal: str | None) -> Iterator[AccessKeyMetadata]:
-    marker: str | None = None
-    while True:
-        request = ListAccessKeysRequest(principal_arn=principal, limit=1000, marker=marker)
-        page = client.call(operations.LIST_ACCESS_KEYS, request)
+    request = ListAccessKeysRequest(principal_arn=principal, limit=1000)
+    for page in pages(client, operations.LIST_ACCESS_KEYS, request):
         yield from page.access_keys
-        marker = page.next_marker
-        if not page.truncated:
-            return
 
 
 def _set_status(agent_url: str, access_key_id: str, status: AccessKeyStatus) -> None:

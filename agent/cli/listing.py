@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from agent.api import operations
 from agent.api.enums import IncludeKeyMaterial
@@ -11,7 +13,6 @@ from agent.api.shapes.aliases import AliasListEntry, ListAliasesRequest
 from agent.api.shapes.grants import (
     GrantListEntry,
     ListGrantsRequest,
-    ListGrantsResponse,
     ListRetirableGrantsRequest,
 )
 from agent.api.shapes.keys import DescribeKeyRequest, KeyMetadata, ListKeysRequest
@@ -20,6 +21,7 @@ from agent.api.shapes.rotation import ListKeyRotationsRequest, RotationsListEntr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.api.operations import Operation, Request, Response
     from agent.client import AgentClient
 
 
@@ -40,11 +42,27 @@ def key_id_of(client: AgentClient, key: str) -> str:
     return key
 
 
+def pages(
+    client: AgentClient, operation: Operation[Request, Response], request: Request
+) -> Iterator[Response]:
+    """Yield what a listing operation answers, until nothing more is to come.
+
+    Args:
+        client: of the agent.
+        operation: whose request has a `marker` and whose response a `next_marker`.
+        request: for the first page.
+    """
+    while True:
+        page: Any = client.call(operation, request)
+        yield page
+        if not page.truncated:
+            return
+        request = msgspec.structs.replace(request, marker=page.next_marker)
+
+
 def all_keys(client: AgentClient) -> Iterator[KeyMetadata]:
     """Yield every key; of those that the caller may not look at, the id and ARN only."""
-    marker: str | None = None
-    while True:
-        page = client.call(operations.LIST_KEYS, ListKeysRequest(limit=1000, marker=marker))
+    for page in pages(client, operations.LIST_KEYS, ListKeysRequest(limit=1000)):
         for entry in page.keys:
             try:
                 yield describe(client, entry.key_id)
@@ -52,57 +70,32 @@ def all_keys(client: AgentClient) -> Iterator[KeyMetadata]:
                 yield KeyMetadata(key_id=entry.key_id, arn=entry.key_arn)
             except NotFoundException:
                 continue  # deleted meanwhile
-        marker = page.next_marker
-        if not page.truncated:
-            return
 
 
 def all_aliases(client: AgentClient, key_id: str | None) -> Iterator[AliasListEntry]:
     """Yield every alias, or every one of a key."""
-    marker: str | None = None
-    while True:
-        request = ListAliasesRequest(key_id=key_id, limit=100, marker=marker)
-        page = client.call(operations.LIST_ALIASES, request)
+    request = ListAliasesRequest(key_id=key_id, limit=100)
+    for page in pages(client, operations.LIST_ALIASES, request):
         yield from page.aliases
-        marker = page.next_marker
-        if not page.truncated:
-            return
 
 
 def all_grants(client: AgentClient, key_id: str, grantee: str | None) -> Iterator[GrantListEntry]:
     """Yield every grant of a key, or every one of a grantee's."""
-    marker: str | None = None
-    while True:
-        request = ListGrantsRequest(key_id=key_id, grantee_principal=grantee, limit=100, marker=marker)
-        page: ListGrantsResponse = client.call(operations.LIST_GRANTS, request)
+    request = ListGrantsRequest(key_id=key_id, grantee_principal=grantee, limit=100)
+    for page in pages(client, operations.LIST_GRANTS, request):
         yield from page.grants
-        marker = page.next_marker
-        if not page.truncated:
-            return
 
 
 def all_retirable_grants(client: AgentClient, principal: str) -> Iterator[GrantListEntry]:
     """Yield every grant whose retiring principal is `principal`."""
-    marker: str | None = None
-    while True:
-        request = ListRetirableGrantsRequest(retiring_principal=principal, limit=100, marker=marker)
-        page: ListGrantsResponse = client.call(operations.LIST_RETIRABLE_GRANTS, request)
+    request = ListRetirableGrantsRequest(retiring_principal=principal, limit=100)
+    for page in pages(client, operations.LIST_RETIRABLE_GRANTS, request):
         yield from page.grants
-        marker = page.next_marker
-        if not page.truncated:
-            return
 
 
 def all_materials(client: AgentClient, key_id: str) -> Iterator[RotationsListEntry]:
     """Yield every generation of a key's material, with the rotation that made it."""
-    marker: str | None = None
     everything = IncludeKeyMaterial.ALL_KEY_MATERIAL
-    while True:
-        request = ListKeyRotationsRequest(
-            key_id=key_id, include_key_material=everything, limit=1000, marker=marker
-        )
-        page = client.call(operations.LIST_KEY_ROTATIONS, request)
+    request = ListKeyRotationsRequest(key_id=key_id, include_key_material=everything, limit=1000)
+    for page in pages(client, operations.LIST_KEY_ROTATIONS, request):
         yield from page.rotations
-        marker = page.next_marker
-        if not page.truncated:
-            return

@@ -9,7 +9,7 @@ import click
 from agent.api import operations
 from agent.api.shapes.keys import Tag
 from agent.api.shapes.tags import ListResourceTagsRequest, TagResourceRequest, UntagResourceRequest
-from agent.cli.listing import key_id_of
+from agent.cli.listing import key_id_of, pages
 from agent.cli.options import agent_option, connect, json_option, region_option
 from agent.cli.printing import plain, print_json, print_table
 
@@ -86,12 +86,5 @@ def tags_of(texts: Sequence[str]) -> tuple[Tag, ...]:
 
 
 def _all_tags(client: AgentClient, key_id: str) -> Iterator[Tag]:
-    marker: str | None = None
-    while True:
-        page = client.call(
-            operations.LIST_RESOURCE_TAGS, ListResourceTagsRequest(key_id=key_id, marker=marker)
-        )
+    for page in pages(client, operations.LIST_RESOURCE_TAGS, ListResourceTagsRequest(key_id=key_id)):
         yield from page.tags
-        marker = page.next_marker
-        if not page.truncated:
-            return

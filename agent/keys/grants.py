@@ -15,7 +15,7 @@ from agent.crypto.specs import WITHOUT_PUBLIC_KEY
 from agent.keys.grant import Context, Grant
 from agent.keys.key import Key
 from agent.policy.errors import PolicyError
-from agent.policy.principals import ANYONE, Principals, Reach, reach, read_aws, read_service
+from agent.policy.principals import ANYONE, Caller, Principals, Reach, reach, read_aws, read_service
 
 MAX_CONTEXT_PAIRS: Final = 8
 MAX_CONTEXT_VALUE_LENGTH: Final = 384
@@ -71,20 +71,8 @@ class ProposedGrant:
     source_arn: str | None = None
 
 
-class Grantee(Protocol):
-    """Who makes a request."""
-
-    @property
-    def arn(self) -> str:
-        """The ARN of an account's root, a user, or a session of a role."""
-
-    @property
-    def account_id(self) -> str:
-        """The account that the caller belongs to."""
-
-    @property
-    def role_arn(self) -> str | None:
-        """The ARN of the role, if the caller is a session of one."""
+class Grantee(Caller, Protocol):
+    """Who makes a request, with what only grants ask for."""
 
     @property
     def uid(self) -> int | None:

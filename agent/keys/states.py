@@ -115,12 +115,12 @@ def require_state(key: Key, operation_name: str) -> None:
         KMSInvalidStateException: any other state that does not allow it.
     """
     if key.origin not in _ORIGINS.get(operation_name, _ANY_ORIGIN):
-        raise UnsupportedOperationException(_wrong_origin(key))
+        raise UnsupportedOperationException(wrong_origin(key))
     verdict = KEY_STATES[operation_name][key.key_state]
     if verdict is Verdict.OK:
         return
     if verdict is Verdict.UNSUPPORTED:
-        raise UnsupportedOperationException(_wrong_origin(key))
+        raise UnsupportedOperationException(wrong_origin(key))
     if operation_name == "CancelKeyDeletion":
         raise KMSInvalidStateException(f"{key.arn} is not pending deletion.")
     refusal = DisabledException if verdict is Verdict.DISABLED else KMSInvalidStateException
@@ -143,5 +143,6 @@ def settled(key: Key, now: float) -> Key:
     return replace(key, key_state=state, transition_date=None)
 
 
-def _wrong_origin(key: Key) -> str:
+def wrong_origin(key: Key) -> str:
+    """Return the text of a refusal of what a key of this origin never does."""
     return f"{key.arn} origin is {key.origin} which is not valid for this operation."

@@ -14,10 +14,11 @@ from agent.api.shapes.pairs import (
     GenerateDataKeyPairWithoutPlaintextRequest,
     GenerateDataKeyPairWithoutPlaintextResponse,
 )
-from agent.backends import local
+from agent.backends import symmetric
 from agent.crypto.generation import NewMaterial, generate
 from agent.crypto.specs import require_supported
 from agent.keys.key import Key
+from agent.keys.states import wrong_origin
 from agent.operations import handler, recipients
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.usable import end_dry_run, require_symmetric
@@ -72,13 +73,11 @@ def generate_data_key_pair_without_plaintext(
 def _pair(kms: Kms, key: Key, request: PairRequest, operation_name: str) -> tuple[NewMaterial, bytes]:
     require_symmetric(key, operation_name)
     if key.custom_key_store_id is not None:
-        raise UnsupportedOperationException(
-            f"{key.arn} origin is {key.origin} which is not valid for this operation."
-        )
+        raise UnsupportedOperationException(wrong_origin(key))
     # Nothing about the request can fail from here on, and seconds of work are not to be had for nothing.
     end_dry_run(request.dry_run)
     pair = generate(_spec(request))
-    return pair, local.encrypt(kms.store, kms.barrier, key, pair.plaintext, request.encryption_context)
+    return pair, symmetric.encrypt(kms.store, kms.barrier, key, pair.plaintext, request.encryption_context)
 
 
 def _spec(request: PairRequest) -> KeySpec:

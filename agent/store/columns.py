@@ -27,15 +27,10 @@ class Word(TypeDecorator[Any]):
         return None if value is None else self.words(value)
 
 
-class Words(TypeDecorator[Any]):
+class Words(Word):
     """A tuple of members of an enumeration."""
 
-    impl = String
     cache_ok = True
-
-    def __init__(self, words: type[StrEnum]) -> None:
-        super().__init__()
-        self.words = words
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401, ARG002 -- SQLAlchemy's signature
         """Return what is written."""
