@@ -49,11 +49,15 @@ class _Level:
     lent: ExitStack
 
 
-def walk(root_fd: int) -> Iterator[Found]:
+def walk(root_fd: int, left_out: list[int] | None = None) -> Iterator[Found]:
     """Yield everything below a directory, on its filesystem; a directory before what is in it.
 
     What is reserved is yielded but not gone into, and neither is a directory that this process may not read
     and does not own. The caller may remove the entry that it was given last.
+
+    Args:
+        root_fd: of the directory.
+        left_out: gets the inode numbers of directories that were not gone into for want of permission.
 
     Raises:
         VolumeError: directories are moved about meanwhile.
@@ -64,7 +68,7 @@ def walk(root_fd: int) -> Iterator[Found]:
     try:
         yield from _entries(fd, levels[-1])
         while True:
-            inner = _go_in(fd, levels[-1])
+            inner = _go_in(fd, levels[-1], left_out)
             if inner is not None:
                 os.close(fd)
                 fd, lent = inner
@@ -103,7 +107,7 @@ def _entries(fd: int, level: _Level) -> Iterator[Found]:
             level.below.append(name)
 
 
-def _go_in(fd: int, level: _Level) -> tuple[int, ExitStack] | None:
+def _go_in(fd: int, level: _Level, left_out: list[int] | None) -> tuple[int, ExitStack] | None:
     """Open the next directory below that can be gone into; None when there are no more."""
     while level.below:
         try:
@@ -116,6 +120,8 @@ def _go_in(fd: int, level: _Level) -> tuple[int, ExitStack] | None:
                 return inner_fd, _lend(inner_fd)
         except PermissionError as error:
             _LOG.warning("directory with inode %d is left out: %s", status.st_ino, error.strerror)
+            if left_out is not None:
+                left_out.append(status.st_ino)
         except BaseException:
             os.close(inner_fd)
             raise
