@@ -32,7 +32,7 @@ class Core:
 
     def __init__(self, volume: OpenVolume) -> None:
         device = os.fstat(volume.root_fd).st_dev
-        geometry = Geometry(header.HEADER_UNIT, volume.description.parameters.chunk_shift)
+        geometry = Geometry(header.HEADER_UNIT, volume.description.policies[0].chunk_shift)
         root = Directory(ROOT_INODE, None, b"")
         self.volume = volume
         self.inodes = Inodes(root)

@@ -76,8 +76,19 @@ class Directories:
             CorruptRecordError: its record is missing from a directory with entries, or does not authenticate.
         """
         if not directory.dir_id:
-            directory.dir_id = self._read_record(self.dirfd(directory)).dir_id
+            record = self._read_record(directory, self.dirfd(directory))
+            directory.dir_id, directory.policy = record.dir_id, record.policy
         return directory.dir_id
+
+    def policy(self, directory: Directory) -> int:
+        """Return the index of the policy of what is created in the directory.
+
+        Raises:
+            CorruptRecordError: as `dir_id`.
+        """
+        if not directory.dir_id:
+            self.dir_id(directory)
+        return directory.policy
 
     def stored_name(self, directory: Directory, name: bytes) -> StoredName:
         """Return how the store has a name in a directory.
@@ -134,9 +145,9 @@ class Directories:
             except FileNotFoundError:
                 return
 
-    def write_record(self, dirfd: int) -> None:
-        """Give a new directory its record, under a fresh id."""
-        record = DirectoryRecord(os.urandom(records.ID_SIZE))
+    def write_record(self, dirfd: int, policy: int) -> None:
+        """Give a new directory its record, under a fresh id and with the policy of its parent."""
+        record = DirectoryRecord(os.urandom(records.ID_SIZE), policy)
         backing.symlink(dirfd, RECORD_NAME, self._volume.records.seal(record))
 
     def is_empty(self, dirfd: int) -> bool:
@@ -198,7 +209,7 @@ class Directories:
         directory.dirfd = fd
         self._open[directory.nodeid] = directory
 
-    def _read_record(self, dirfd: int) -> DirectoryRecord:
+    def _read_record(self, directory: Directory, dirfd: int) -> DirectoryRecord:
         try:
             sealed = backing.readlink(dirfd, RECORD_NAME)
         except OSError as error:
@@ -207,7 +218,9 @@ class Directories:
             # A crash during rmdir leaves an empty directory without record; nothing is lost by a fresh one.
             if error.errno == errno.EINVAL or self._volume.read_only or not self.is_empty(dirfd):
                 raise CorruptRecordError("a directory with entries has no record") from error
-            self.write_record(dirfd)
+            policy = 0 if directory.parent is None else self.policy(directory.parent)
+            dirfd = self.dirfd(directory)
+            self.write_record(dirfd, policy)
             sealed = backing.readlink(dirfd, RECORD_NAME)
         return self._volume.records.open(sealed)
 

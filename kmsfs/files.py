@@ -38,9 +38,13 @@ class Files:
         entry = self._open.get(inode)
         return entry[0] if entry else self._idle.get(inode)
 
-    def create(self, fd: int, inode: int) -> File:
-        """Take over the descriptor of a backing file just created; counts as one open."""
-        self._created = file = File(self._loader.create(fd, inode))
+    def create(self, fd: int, inode: int, policy: int) -> File:
+        """Take over the descriptor of a backing file just created; counts as one open.
+
+        Raises:
+            KeyUnavailableError: the policy (an index) has no key for new files.
+        """
+        self._created = file = File(self._loader.create(fd, inode, policy))
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)

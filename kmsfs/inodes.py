@@ -77,14 +77,16 @@ class Directory(Node):
 
     Attributes:
         dir_id: the id that names in it are sealed for; empty until its record has been read.
+        policy: index of the policy of what is created in it; good once `dir_id` is.
         dirfd: descriptor of it while it is in use (O_PATH); -1 otherwise.
     """
 
-    __slots__ = ("__weakref__", "dir_id", "dirfd")
+    __slots__ = ("__weakref__", "dir_id", "dirfd", "policy")
 
     def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
         super().__init__(nodeid, parent, stored)
         self.dir_id = b""
+        self.policy = 0
         self.dirfd = -1
 
 

@@ -23,20 +23,21 @@ class Loader:
 
     def __init__(self, description: VolumeDescription, keyring: Keyring) -> None:
         self._volume_id = description.volume_id
-        self._chunk_shift = description.parameters.chunk_shift
+        self._chunk_shifts = tuple(policy.chunk_shift for policy in description.policies)
         self._keyring = keyring
         self._scratch = Scratch()
 
-    def create(self, fd: int, inode: int) -> ChunkFile:
+    def create(self, fd: int, inode: int, policy: int) -> ChunkFile:
         """Return the empty file that a backing file is to become.
 
         Its keys are drawn when `ChunkFile.prepare` is called, at the latest with its first chunk; its header
         is written with that.
 
         Raises:
-            KeyUnavailableError: there is no bucket key for new files.
+            KeyUnavailableError: the policy (an index) has no key for new files.
         """
-        new = header.NewFile(self._volume_id, self._chunk_shift, self._keyring.current())
+        bucket_key = self._keyring.current(policy)
+        new = header.NewFile(self._volume_id, self._chunk_shifts[policy], bucket_key)
         return ChunkFile(fd, inode, new, SealedBlock(0), self._scratch, on_disk=False)
 
     def load(self, fd: int, inode: int) -> ChunkFile:
@@ -57,6 +58,6 @@ class Loader:
 
     def _unlock(self, raw: bytes) -> FileKeys:
         clear = header.parse(raw)
-        if clear.chunk_shift != self._chunk_shift:
-            raise CorruptHeaderError(f"chunk_shift {clear.chunk_shift} is not the volume's")
+        if clear.chunk_shift not in self._chunk_shifts:
+            raise CorruptHeaderError(f"chunk_shift {clear.chunk_shift} is of no policy of the volume")
         return header.unlock(clear, self._volume_id, self._keyring.get(clear.bucket_key_id))

@@ -35,11 +35,13 @@ class VolumePlan:
 
     Attributes:
         key_id: KMS key behind it: key id, key ARN, alias name or alias ARN.
+        chunk_shift: files have chunks of 2**chunk_shift bytes, except below directories that say otherwise.
         parameters: what cannot be changed later.
         agent_url: the agent that was named for it, to be told to whoever mounts it with another.
     """
 
     key_id: str = MANAGED_KEY
+    chunk_shift: int = 12
     parameters: volume.Parameters = field(default_factory=volume.Parameters)
     agent_url: str | None = None
 
@@ -61,7 +63,7 @@ def make_volume(path: str, client: AgentClient, plan: VolumePlan) -> volume.Volu
     bare = volume.VolumeDescription(
         volume_id=volume_id,
         volume_key_blob=blob,
-        policies=(volume.Policy(0, key_arn),),
+        policies=(volume.Policy(0, key_arn, chunk_shift=plan.chunk_shift),),
         parameters=plan.parameters,
         agent_url=plan.agent_url,
     )

@@ -103,7 +103,7 @@ def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
     """Recover the volume; until a new description is written, the next mount does it again."""
     _LOG.info("the volume was not unmounted cleanly: recovering it")
     loader = Loader(opened.description, opened.keyring)
-    found = recovery.recover(opened.root_fd, loader, in_use_since, now)
+    found = recovery.recover(opened.root_fd, loader, opened.records, in_use_since, now)
     opened.counters.repaired_files = found.repaired
     _LOG.log(
         logging.WARNING if found.repaired or found.beyond_repair else logging.INFO,

@@ -15,10 +15,10 @@ from typing import Final
 
 from kmsfs import backing, header, names
 from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
-from kmsfs.errors import CorruptFileError, KeyUnavailableError
+from kmsfs.errors import CorruptFileError, CorruptRecordError, KeyUnavailableError
 from kmsfs.loading import Loader
 from kmsfs.pulse import Pulse
-from kmsfs.records import STORED_XATTR_PREFIX
+from kmsfs.records import STORED_XATTR_PREFIX, RecordCipher
 from kmsfs.repair import authenticated_size
 from kmsfs.walking import Found, walk
 
@@ -51,12 +51,15 @@ class Recovered:
     removed: int
 
 
-def recover(root_fd: int, loader: Loader, in_use_since: float, now: float) -> Recovered:
+def recover(
+    root_fd: int, loader: Loader, records: RecordCipher, in_use_since: float, now: float
+) -> Recovered:
     """Repair what a crash left in a volume; once it returns, all of it is on storage.
 
     Args:
         root_fd: the ciphertext directory.
         loader: of the volume.
+        records: of the volume: a directory's record names the policy of what is made in it.
         in_use_since: when the mount began that did not end by unmounting, in seconds since the epoch.
         now: the time; where it is before `in_use_since`, no time of a file can be relied on.
 
@@ -65,7 +68,7 @@ def recover(root_fd: int, loader: Loader, in_use_since: float, now: float) -> Re
         OSError: the store is full, or something else that passes.
     """
     oldest = in_use_since - SLACK_SECONDS if in_use_since <= now else 0
-    recovery = _Recovery(loader, int(oldest) * _NANOSECONDS)
+    recovery = _Recovery(loader, records, int(oldest) * _NANOSECONDS)
     for found in walk(root_fd):
         recovery.visit(found)
     backing.sync_filesystem(root_fd)
@@ -92,11 +95,13 @@ class _Recovery:
 
     Args:
         loader: of the volume.
+        records: of the volume.
         oldest_ns: files whose inode has not changed since are not looked at.
     """
 
-    def __init__(self, loader: Loader, oldest_ns: int) -> None:
+    def __init__(self, loader: Loader, records: RecordCipher, oldest_ns: int) -> None:
         self._loader = loader
+        self._records = records
         self._oldest_ns = oldest_ns
         self._pulse = Pulse("recovery")
         self._linked: set[int] = set()
@@ -134,7 +139,7 @@ class _Recovery:
         self._pulse.checked += 1
         try:
             self._repaired += self._check(found)
-        except (CorruptFileError, KeyUnavailableError) as error:
+        except (CorruptFileError, CorruptRecordError, KeyUnavailableError) as error:
             self._give_up(inode, error)
         except OSError as error:
             if error.errno in _PASSING:
@@ -153,7 +158,7 @@ class _Recovery:
             if (status.st_ino, status.st_dev) != (found.status.st_ino, found.status.st_dev):
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             if not any(os.pread(fd, header.HEADER_PEEK_SIZE, 0)):
-                self._empty(fd, status)
+                self._empty(fd, status, self._policy(found))
                 return True
             chunks = self._loader.load(fd, status.st_ino)
             sealed = chunks.size
@@ -168,12 +173,17 @@ class _Recovery:
         finally:
             os.close(fd)
 
-    def _empty(self, fd: int, status: os.stat_result) -> None:
+    def _policy(self, found: Found) -> int:
+        """Return the policy of the directory that an entry lies in."""
+        return self._records.open(backing.readlink(found.dirfd, RECORD_NAME)).policy
+
+    def _empty(self, fd: int, status: os.stat_result, policy: int) -> None:
         """Make an empty file of one that was created and whose header never came."""
+        new = self._loader.create(fd, status.st_ino, policy)
         _make_writable(fd)
         backing.truncate(fd, 0)
         _drop_attributes(fd)
-        self._loader.create(fd, status.st_ino).settle()
+        new.settle()
         _put_times_back(fd, status)
         _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
 

@@ -94,7 +94,7 @@ class Tree:
             fd = backing.create_file(dirfd, stored.name, stat.S_IMODE(mode))
             try:
                 status = self._own(fd, dirfd, mode, owner)
-                file = self._files.create(fd, status.st_ino)
+                file = self._files.create(fd, status.st_ino, self._directories.policy(parent))
             except BaseException:
                 os.close(fd)
                 backing.unlink(dirfd, stored.name)
@@ -125,7 +125,7 @@ class Tree:
             backing.mkdir(dirfd, temporary, 0o700)
             fd = backing.open_directory(dirfd, temporary)
             try:
-                self._directories.write_record(fd)
+                self._directories.write_record(fd, self._directories.policy(parent))
                 inherited = os.fstat(fd).st_mode & stat.S_ISGID
                 self._own(fd, dirfd, 0, owner)
                 backing.chmod(fd, stat.S_IMODE(mode) | inherited)

@@ -22,6 +22,7 @@ from kmsfs.volumekeys import VolumeKeys
 
 __all__ = [
     "BucketKeyEntry",
+    "CustomerCheck",
     "Parameters",
     "Policy",
     "UnverifiedVolume",
@@ -35,6 +36,10 @@ __all__ = [
 FORMAT: Final = 1
 DESCRIPTION_SIZE_MAX: Final = 1 << 18
 POLICY_INDEX_MAX: Final = 0xFFFF
+BUCKET: Final = "bucket"
+DIRECT: Final = "direct"
+CUSTOMER: Final = "customer"
+MODES: Final = (BUCKET, DIRECT, CUSTOMER)
 
 _COMMENT: Final = (
     "# Description of a kmsfs volume. It names the volume's keys and holds them only as ciphertext.\n"
@@ -45,6 +50,7 @@ _MAC_LINE_SIZE: Final = 70
 _BLOB_SIZE_MAX: Final = 6144
 _KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
 _IDENTIFIER: Final = fields.text("[0-9a-f]{32}")
+_DIGEST: Final = fields.text("[0-9a-f]{64}")
 _MOMENT: Final = fields.text(moment.PATTERN)
 
 
@@ -53,23 +59,45 @@ class Parameters:
     """What is fixed when the volume is made.
 
     Attributes:
-        chunk_shift: new files have chunks of 2**chunk_shift bytes.
         names: "siv" for sealed names, "plain" for names kept as they are.
         bindings: whether files and directories are bound to their place; False in this version.
     """
 
-    chunk_shift: int = 12
     names: str = "siv"
     bindings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerCheck:
+    """What tells a customer's key from another without keeping it, as S3 does with SSE-C.
+
+    Attributes:
+        salt: 16 random bytes.
+        mac: HMAC-SHA-256 under the key of "kmsfs customer 1", the volume id and the salt, 32 bytes.
+    """
+
+    salt: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """How new files are encrypted: which KMS key stands behind them, and in which mode."""
+    """How new files are encrypted. Directories name it by its index; it never changes what it means for them.
+
+    Attributes:
+        index: 0 to 65534.
+        key_arn: the KMS key behind it; "" where the key is the customer's.
+        mode: "bucket" for data keys wrapped under bucket keys, "direct" for a call to the KMS per file,
+            "customer" for a key that whoever mounts brings along.
+        chunk_shift: its files have chunks of 2**chunk_shift bytes.
+        customer: mode "customer" only, and always there: how that key is known again.
+    """
 
     index: int
     key_arn: str
-    mode: str = "bucket"
+    mode: str = BUCKET
+    chunk_shift: int = 12
+    customer: CustomerCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +176,11 @@ def dump(description: VolumeDescription, mac_key: bytes) -> bytes:
         "in_use_since": description.in_use_since,
         "features": list(description.features),
         "parameters": {
-            "chunk_shift": description.parameters.chunk_shift,
             "names": description.parameters.names,
             "bindings": description.parameters.bindings,
         },
         **optional_agent,
-        "policies": [
-            {"index": policy.index, "mode": policy.mode, "key_arn": policy.key_arn}
-            for policy in description.policies
-        ],
+        "policies": [_policy_tree(policy) for policy in description.policies],
         "volume_key_blob": fields.base64_text(description.volume_key_blob),
         "bucket_keys": [
             {
@@ -173,7 +197,9 @@ def dump(description: VolumeDescription, mac_key: bytes) -> bytes:
     body = (_COMMENT + text).encode()
     raw = body + b"mac: " + _mac(body, mac_key).hex().encode() + b"\n"
     if len(raw) > DESCRIPTION_SIZE_MAX:
-        raise VolumeError("the volume description has outgrown its 256 KiB: it names too many bucket keys")
+        raise VolumeError(
+            "the volume description has outgrown its 256 KiB: it names too many policies or bucket keys"
+        )
     if load(raw).description != description:
         raise AssertionError("a volume description reads back as it was written")
     return raw
@@ -212,6 +238,18 @@ def verify(unverified: UnverifiedVolume, mac_key: bytes) -> VolumeDescription:
     return unverified.description
 
 
+def _policy_tree(policy: Policy) -> dict[str, object]:
+    """Return the fields of a policy, those left out that its mode does not have."""
+    check = policy.customer
+    return {
+        "index": policy.index,
+        "mode": policy.mode,
+        **({"key_arn": policy.key_arn} if policy.key_arn else {}),
+        "chunk_shift": policy.chunk_shift,
+        **({} if check is None else {"customer": {"salt": check.salt.hex(), "mac": check.mac.hex()}}),
+    }
+
+
 def _mac(body: bytes, mac_key: bytes) -> bytes:
     return hmac.digest(mac_key, body, "sha256")
 
@@ -239,8 +277,9 @@ def _description(node: Node) -> VolumeDescription:
     ids = {entry.id for entry in description.bucket_keys}
     if len(ids) != len(description.bucket_keys):
         raise StrictYamlError("two bucket keys have one id")
-    if any(entry.policy >= len(indexes) for entry in description.bucket_keys):
-        raise StrictYamlError("a bucket key names a policy that does not exist")
+    with_bucket_keys = {policy.index for policy in description.policies if policy.mode == BUCKET}
+    if any(entry.policy not in with_bucket_keys for entry in description.bucket_keys):
+        raise StrictYamlError("a bucket key names a policy that does not exist or has none")
     return description
 
 
@@ -278,7 +317,20 @@ def _parameters(node: Node) -> Parameters:
 
 
 def _policy(node: Node) -> Policy:
-    return Policy(**fields.record(node, _POLICY))
+    values = fields.record(node, _POLICY, optional=frozenset({"key_arn", "customer"}))
+    policy = Policy(**{"key_arn": "", **values})
+    is_customer = policy.mode == CUSTOMER
+    if is_customer != (policy.customer is not None) or is_customer == bool(policy.key_arn):
+        raise StrictYamlError("a policy has a customer's check in mode customer, a key_arn in any other")
+    return policy
+
+
+def _customer(node: Node) -> CustomerCheck:
+    return CustomerCheck(**fields.record(node, _CUSTOMER))
+
+
+def _digest(node: Node) -> bytes:
+    return bytes.fromhex(_DIGEST(node))
 
 
 def _bucket_key(node: Node) -> BucketKeyEntry:
@@ -287,20 +339,22 @@ def _bucket_key(node: Node) -> BucketKeyEntry:
 
 
 _PARAMETERS: Final[Mapping[str, Callable[[Node], Any]]] = {
-    "chunk_shift": _chunk_shift,
     "names": fields.text("siv|plain"),
     "bindings": fields.boolean,
 }
+_CUSTOMER: Final[Mapping[str, Callable[[Node], Any]]] = {"salt": _identifier, "mac": _digest}
 _POLICY: Final[Mapping[str, Callable[[Node], Any]]] = {
     "index": fields.integer,
-    "mode": fields.text("bucket"),
+    "mode": fields.text("|".join(MODES)),
     "key_arn": fields.text(r"[\x21-\x7e]{1,2048}"),
+    "chunk_shift": _chunk_shift,
+    "customer": _customer,
 }
 _BUCKET_KEY: Final[Mapping[str, Callable[[Node], Any]]] = {
     "id": _identifier,
     "policy": fields.integer,
     "created": _MOMENT,
-    "key_material_id": fields.text("[0-9a-f]{64}"),
+    "key_material_id": _DIGEST,
     "blob": _blob,
 }
 _DESCRIPTION: Final[Mapping[str, Callable[[Node], Any]]] = {

@@ -38,7 +38,10 @@ class OfflineVolume:
         self.path = path
         volume_id = os.urandom(16)
         self.description = VolumeDescription(
-            volume_id, b"never asked for", (Policy(0, KEY_ARN),), parameters=Parameters(chunk_shift, names)
+            volume_id,
+            b"never asked for",
+            (Policy(0, KEY_ARN, chunk_shift=chunk_shift),),
+            parameters=Parameters(names),
         )
         self.keys = VolumeKeys.derive(os.urandom(32), volume_id)
         self.records = RecordCipher(self.keys.records, self.keys.xattr)
@@ -82,7 +85,8 @@ class OfflineVolume:
         """Repair what a crash has left, as a mount does first; by default every file is looked at."""
         root_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return recover(root_fd, Loader(self.description, self.keyring()), in_use_since, now)
+            loader = Loader(self.description, self.keyring())
+            return recover(root_fd, loader, self.records, in_use_since, now)
         finally:
             os.close(root_fd)
 

@@ -50,8 +50,8 @@ def init(directory: str, key_id: str, *, plain_names: bool, chunk_shift: int, ag
 
     KEY is a key id, key ARN, alias name or alias ARN. Without one the agent's own managed key serves.
     """
-    parameters = Parameters(chunk_shift=chunk_shift, names="plain" if plain_names else "siv")
-    plan = VolumePlan(key_id=key_id, parameters=parameters, agent_url=agent_url)
+    parameters = Parameters(names="plain" if plain_names else "siv")
+    plan = VolumePlan(key_id=key_id, chunk_shift=chunk_shift, parameters=parameters, agent_url=agent_url)
     path = os.path.realpath(directory)
     with connected(agent_url) as client:
         description = make_volume(path, client, plan)

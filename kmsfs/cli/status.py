@@ -56,13 +56,17 @@ def _volume_as_dict(volume: VolumeReport) -> dict[str, object]:
         "volume_id": volume.volume_id,
         "format": description.format,
         "names": description.parameters.names,
-        "chunk_size_bytes": 1 << description.parameters.chunk_shift,
         "condition": volume.condition,
         "in_use_since": description.in_use_since,
         "holder_pid": volume.holder and volume.holder.pid,
         "holder_host": volume.holder and volume.holder.host,
         "keys": [
-            {"policy": policy.index, "mode": policy.mode, "key_arn": policy.key_arn}
+            {
+                "policy": policy.index,
+                "mode": policy.mode,
+                "key_arn": policy.key_arn,
+                "chunk_size_bytes": 1 << policy.chunk_shift,
+            }
             for policy in description.policies
         ],
         "bucket_keys": [
@@ -92,9 +96,9 @@ def _volume_pairs(volume: VolumeReport) -> Iterator[tuple[str, object]]:
     yield "volume", volume.volume_id
     parameters = volume.description.parameters
     yield "names", {"siv": "encrypted", "plain": "plain"}[parameters.names]
-    yield "chunks", f"{1 << parameters.chunk_shift} bytes"
     for policy in volume.description.policies:
-        yield "key", f"{policy.key_arn} ({policy.mode})"
+        key = policy.key_arn or "a key of the customer's"
+        yield f"policy {policy.index}", f"{key} ({policy.mode}), chunks of {1 << policy.chunk_shift} bytes"
     for entry in volume.description.bucket_keys:
         material = entry.key_material_id or "unknown"
         yield "bucket key", f"{entry.id.hex()}, made {entry.created} under key material {material}"

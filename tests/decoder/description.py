@@ -15,7 +15,7 @@ class Description:
     """What the other parts of the decoder need of a description."""
 
     volume_id: bytes
-    chunk_shift: int
+    chunk_shifts: frozenset[int]
     plain_names: bool
     in_use_since: str | None
     bucket_key_ids: frozenset[bytes]
@@ -36,11 +36,20 @@ def read_description(raw: bytes, volume_key: bytes) -> Description:
         raise Refused("not format 1, or with something that this decoder does not know")
     return Description(
         volume_id=volume_id,
-        chunk_shift=int(tree["parameters"]["chunk_shift"]),
+        chunk_shifts=frozenset(_chunk_shift(policy) for policy in tree["policies"]),
         plain_names={"siv": False, "plain": True}[tree["parameters"]["names"]],
         in_use_since=_moment_or_none(tree["in_use_since"]),
         bucket_key_ids=frozenset(bytes.fromhex(entry["id"]) for entry in tree["bucket_keys"]),
     )
+
+
+def _chunk_shift(policy: dict[str, str]) -> int:
+    fields = {"index", "mode", "chunk_shift", "customer" if policy["mode"] == "customer" else "key_arn"}
+    if policy["mode"] not in {"bucket", "direct", "customer"} or policy.keys() != fields:
+        raise Refused("a policy has other fields than its mode says")
+    if not 12 <= int(policy["chunk_shift"]) <= 20:
+        raise Refused("a chunk_shift is out of range")
+    return int(policy["chunk_shift"])
 
 
 def _moment_or_none(text: str) -> str | None:

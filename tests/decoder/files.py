@@ -18,6 +18,7 @@ class Header:
     """A header that authenticates."""
 
     file_id: bytes
+    chunk_size: int
     content_key: bytes
     plain_size: int
     sparse: bool
@@ -30,7 +31,7 @@ def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes
     if raw[0:6] != bytes.fromhex("894b4d534653"):
         raise Refused("wrong magic")
     fixed = struct.unpack(">HBBBBHH", raw[6:16])
-    if fixed != (1, 1, 1, description.chunk_shift, 1, 72, 0):
+    if fixed[3] not in description.chunk_shifts or fixed != (1, 1, 1, fixed[3], 1, 72, 0):
         raise Refused("a field of the header has a value that the format does not have")
     if raw[168:376] != bytes(208):
         raise Refused("reserved bytes of the header are not zero")
@@ -50,12 +51,12 @@ def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes
         raise Refused("a field of the sealed block has a value that the format does not have")
     if any(block[12:16]) or any(block[16 + 16 * bindings :]):
         raise Refused("reserved bytes of the sealed block are not zero")
-    return Header(file_id, content_key, plain_size, sparse=bool(flags & 1))
+    return Header(file_id, 1 << fixed[3], content_key, plain_size, sparse=bool(flags & 1))
 
 
-def read_content(raw: bytes, header: Header, chunk_shift: int) -> bytes:
+def read_content(raw: bytes, header: Header) -> bytes:
     """Return the plaintext of a whole backing file."""
-    chunk_size = 1 << chunk_shift
+    chunk_size = header.chunk_size
     count = -(-header.plain_size // chunk_size)
     if len(raw) != HEADER_SIZE + header.plain_size + RECORD_OVERHEAD * count:
         raise Refused("the backing size is not the one that the plain size leads to")

@@ -108,7 +108,7 @@ class _Tree:
             with open(stored, "rb") as file:
                 raw = file.read()
             header = read_header(raw, self._description, self._keys.bucket_keys)
-            content = read_content(raw, header, self._description.chunk_shift)
+            content = read_content(raw, header)
             return self._entry(stored, path, kind, content=content, owner=header.file_id)
         except Refused as error:
             raise Refused(f"{path!r}: {error}") from error

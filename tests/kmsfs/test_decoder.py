@@ -46,7 +46,7 @@ class Maker:
             volume_key_blob=b"blob",
             policies=(Policy(0, "arn:aws:kms:local:000000000000:key/k"),),
             bucket_keys=(BucketKeyEntry(BUCKET_KEY_ID, 0, b"blob", None, "2026-01-31T23:59:59Z"),),
-            parameters=Parameters(12, "plain" if plain_names else "siv"),
+            parameters=Parameters("plain" if plain_names else "siv"),
         )
         os.mkdir(os.path.join(self.root, b".kmsfs-volume"))
         with open(os.path.join(self.root, b".kmsfs-volume", b"volume.yaml"), "wb") as file:

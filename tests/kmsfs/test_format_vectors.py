@@ -89,7 +89,7 @@ def test_files(vector: dict[str, Any]) -> None:
     """The decoder reads whole files, sparse ones included."""
     raw = bytes.fromhex(vector["backing"])
     opened = read_header(raw, DESCRIPTION, {BUCKET_KEY_ID: BUCKET_KEY})
-    plain = read_content(raw, opened, DESCRIPTION.chunk_shift)
+    plain = read_content(raw, opened)
     assert len(plain) == vector["plain_size"]
     assert hashlib.sha256(plain).hexdigest() == vector["plain_sha256"]
 
@@ -99,6 +99,7 @@ def test_description() -> None:
     unverified = volume.load(VECTORS["description"].encode())
     description = volume.verify(unverified, KEYS.mac)
     assert description.volume_id == DESCRIPTION.volume_id == VOLUME_ID
-    assert description.parameters.chunk_shift == DESCRIPTION.chunk_shift
+    assert {policy.chunk_shift for policy in description.policies} == DESCRIPTION.chunk_shifts == {12, 16, 20}
+    assert [policy.mode for policy in description.policies] == ["bucket", "direct", "customer"]
     assert description.in_use_since == DESCRIPTION.in_use_since == "2026-01-31T23:59:59Z"
     assert {entry.id for entry in description.bucket_keys} == DESCRIPTION.bucket_key_ids == {BUCKET_KEY_ID}

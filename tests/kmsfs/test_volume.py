@@ -1,5 +1,6 @@
 """The volume description: readable by people, believed only with its MAC."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from kmsfs import volume
 from kmsfs.errors import CorruptVolumeError, VolumeError
 from kmsfs.strictyaml import StrictYamlError, parse
-from kmsfs.volume import BucketKeyEntry, Parameters, Policy, VolumeDescription, VolumeKeys
+from kmsfs.volume import BucketKeyEntry, CustomerCheck, Parameters, Policy, VolumeDescription, VolumeKeys
 
 KEY_ARN = "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 MAC_KEY = bytes(range(32))
@@ -26,12 +27,17 @@ ids = st.binary(min_size=16, max_size=16)
 blobs = st.binary(min_size=1, max_size=300)
 visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
 moments = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0"))
+shifts = st.integers(12, 20)
+checks = st.builds(CustomerCheck, ids, st.binary(min_size=32, max_size=32))
+policies_but_their_index = st.builds(
+    Policy, st.just(0), visible, st.sampled_from(["bucket", "direct"]), shifts
+) | st.builds(Policy, st.just(0), st.just(""), st.just("customer"), shifts, checks)
 descriptions = st.builds(
     VolumeDescription,
     volume_id=ids,
     volume_key_blob=blobs,
-    policies=st.lists(visible, min_size=1, max_size=3).map(
-        lambda arns: tuple(Policy(index, arn) for index, arn in enumerate(arns))
+    policies=st.lists(policies_but_their_index, max_size=3).map(
+        lambda more: (Policy(0, KEY_ARN), *(replace(each, index=at) for at, each in enumerate(more, 1)))
     ),
     bucket_keys=st.lists(
         st.builds(
@@ -45,7 +51,7 @@ descriptions = st.builds(
         max_size=3,
         unique_by=lambda entry: entry.id,
     ).map(tuple),
-    parameters=st.builds(Parameters, st.integers(12, 20), st.sampled_from(["siv", "plain"])),
+    parameters=st.builds(Parameters, st.sampled_from(["siv", "plain"])),
     agent_url=st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60),
     in_use_since=st.none() | moments,
 )
@@ -108,6 +114,24 @@ def forged(body: str) -> bytes:
 
 
 BODY = RAW[:-70].decode()
+CHECK = f"customer: {{salt: '{'00' * 16}', mac: '{'11' * 32}'}}"
+CHECKED = f"  chunk_shift: 12\n  {CHECK}\n"
+
+
+def with_policy(mode: str, *fields: str) -> str:
+    """Return the description with one more policy."""
+    lines = ["- index: 1", f"mode: {mode}", "chunk_shift: 12", *fields]
+    return BODY.replace("volume_key_blob", "\n  ".join(lines) + "\nvolume_key_blob")
+
+
+def test_policies_of_every_mode_are_read() -> None:
+    """What the cases below change is well-formed without the change."""
+    assert volume.load(forged(with_policy("customer", CHECK))).description.policies[1] == Policy(
+        1, "", "customer", 12, CustomerCheck(bytes(16), b"\x11" * 32)
+    )
+    assert volume.load(forged(with_policy("direct", "key_arn: a"))).description.policies[1].mode == "direct"
+
+
 REFUSED = {
     "nothing": "",
     "no mapping": "- 1\n",
@@ -119,6 +143,13 @@ REFUSED = {
     "chunks too large": BODY.replace("chunk_shift: 12", "chunk_shift: 21"),
     "unknown names": BODY.replace("names: siv", "names: rot13"),
     "unknown mode": BODY.replace("mode: bucket", "mode: none"),
+    "bucket keys in another mode": BODY.replace("mode: bucket", "mode: direct"),
+    "no key": re.sub("  key_arn: .*\n", "", BODY),
+    "a customer's key": BODY.replace("mode: bucket", "mode: customer"),
+    "a check in another mode": BODY.replace("  chunk_shift: 12\n", CHECKED),
+    "a customer's key and another": with_policy("customer", f"key_arn: {KEY_ARN}", CHECK),
+    "a customer's key without check": with_policy("customer"),
+    "a check of half the size": with_policy("customer", CHECK[:-33] + "}"),
     "unknown policy": BODY.replace("policy: 0", "policy: 1"),
     "policies out of order": BODY.replace("index: 0", "index: 1"),
     "no policies": BODY[: BODY.index("policies")] + "policies: []\n" + BODY[BODY.index("volume_key_blob") :],

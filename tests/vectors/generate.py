@@ -19,7 +19,15 @@ from kmsfs.geometry import RECORD_OVERHEAD
 from kmsfs.header import Flags, SealedBlock
 from kmsfs.names import SivNames
 from kmsfs.records import DirectoryRecord, RecordCipher
-from kmsfs.volume import BucketKeyEntry, Parameters, Policy, VolumeDescription, VolumeKeys, dump
+from kmsfs.volume import (
+    BucketKeyEntry,
+    CustomerCheck,
+    Parameters,
+    Policy,
+    VolumeDescription,
+    VolumeKeys,
+    dump,
+)
 
 FILE = Path(__file__).resolve().parent / "format-1.json"
 NAMES = (
@@ -172,9 +180,13 @@ def _description(volume_id: bytes, bucket_key_id: bytes, keys: VolumeKeys) -> by
         VolumeDescription(
             volume_id=volume_id,
             volume_key_blob=b"ciphertext of the volume key",
-            policies=(Policy(0, key_arn),),
+            policies=(
+                Policy(0, key_arn),
+                Policy(1, key_arn, "direct", 16),
+                Policy(2, "", "customer", 20, CustomerCheck(bytes(range(16)), bytes(range(32)))),
+            ),
             bucket_keys=(entry,),
-            parameters=Parameters(12, "siv"),
+            parameters=Parameters("siv"),
             agent_url="unix:///run/kms-agent/agent.sock",
             in_use_since="2026-01-31T23:59:59Z",
         ),
