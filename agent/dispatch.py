@@ -87,6 +87,8 @@ async def handle(
                 response = handler.run(kms, principal, keys, request)
             if handler.created is not None:
                 entry.add_resource(handler.created(response))
+            if handler.told is not None:
+                entry.additional_event_data = handler.told(request)
             entry.set_response(response)
             return codec.encode_response(response)
     except ServiceError:

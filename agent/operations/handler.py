@@ -28,6 +28,7 @@ class Handler:
         mutates: whether it changes what is kept, and so must run in a worker thread.
         slow: whether it computes for so long that it must run in a worker thread.
         created: the ARN of the key that the response tells to have been made.
+        told: what the request tells that its record is to have, once it was permitted and carried out.
     """
 
     operation: Operation[Any, Any]
@@ -37,6 +38,7 @@ class Handler:
     mutates: bool = False
     slow: bool = False
     created: Callable[[Any], str] | None = None
+    told: Callable[[Any], dict[str, object]] | None = None
 
 
 def account(operation: Operation[Any, Any]) -> Targets:

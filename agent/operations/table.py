@@ -12,6 +12,7 @@ from agent.operations import (
     encryption,
     grants,
     identity,
+    integrity,
     keys,
     keystores,
     macs,
@@ -32,6 +33,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     for family in (
         access_keys,
         identity,
+        integrity,
         creation,
         keys,
         aliases,

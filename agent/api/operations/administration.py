@@ -1,6 +1,7 @@
 """Owns the table of the agent's own operations, which no AWS service has: `KmsAgent.<Name>` on the wire.
 
-They administer what AWS keeps in IAM: access keys, identity policies, principals.
+They administer what AWS keeps in IAM: access keys, identity policies, principals; and tell the audit log what
+only those who keep data under a key can see.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from agent.api.operations.identity import (
     TAG_PRINCIPAL,
     UNTAG_PRINCIPAL,
 )
+from agent.api.operations.integrity import REPORT_INTEGRITY_FAILURE
 from agent.api.operations.operation import Operation
 
 _ALL: Final[tuple[Operation[Any, Any], ...]] = (
@@ -41,6 +43,7 @@ _ALL: Final[tuple[Operation[Any, Any], ...]] = (
     TAG_PRINCIPAL,
     UNTAG_PRINCIPAL,
     EXPLAIN_ACCESS,
+    REPORT_INTEGRITY_FAILURE,
 )
 
 ADMINISTRATION: Final[Mapping[str, Operation[Any, Any]]] = {operation.name: operation for operation in _ALL}
