@@ -99,6 +99,17 @@ class ChunkFile:
         return self._keys.file_id
 
     @property
+    def clear(self) -> bytes:
+        """The header up to the sealed block, as it is on disk or will be."""
+        self.prepare()
+        return self._keys.clear
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the header is on disk."""
+        return self._on_disk
+
+    @property
     def is_writable(self) -> bool:
         """Whether the descriptor was opened for writing."""
         return backing.is_writable(self.fd)
@@ -237,6 +248,26 @@ class ChunkFile:
             self._reseal(self._resized(size, self._block.flags | Flags.SPARSE))
         except OSError:
             backing.truncate(self.fd, old if self._on_disk else 0)
+            raise
+
+    def rewrap(self, keys: FileKeys) -> None:
+        """Go on with the same data key, wrapped in another way: one write of the header, if there is one.
+
+        Raises:
+            OSError: what the store said; the header is as it was.
+        """
+        self.prepare()
+        before = self._keys
+        if (keys.file_id, keys.content_key) != (before.file_id, before.content_key):
+            raise AssertionError("wrapping a data key anew leaves the file as it is")
+        self._keys = keys
+        try:
+            if self._on_disk:
+                self._reseal(self._block)
+        except backing.ShortWriteError as error:
+            self._keys = before
+            if error.written:
+                self._reseal(self._block)
             raise
 
     def repair(self, size: int) -> None:

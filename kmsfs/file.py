@@ -13,6 +13,7 @@ from contextlib import suppress
 from kmsfs import backing
 from kmsfs.chunkfile import ChunkFile
 from kmsfs.geometry import MAX_PLAIN_SIZE
+from kmsfs.header import FileKeys
 
 
 class File:
@@ -102,6 +103,21 @@ class File:
             self._extend(size)
         elif size < self.chunks.size:
             self._cut(size)
+
+    def rewrap(self, keys: FileKeys) -> None:
+        """Go on with the same data key, wrapped in another way; content and times stay.
+
+        Raises:
+            OSError: from the store; the header is as it was.
+        """
+        if self._times_ns is not None or not self.chunks.has_header:
+            self.chunks.rewrap(keys)
+            return
+        self._note_times()
+        try:
+            self.chunks.rewrap(keys)
+        finally:
+            self.settle()
 
     def settle(self) -> None:
         """Bring to the store whatever is still only here: times, the header of a file never written to."""

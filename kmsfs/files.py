@@ -38,6 +38,11 @@ class Files:
         entry = self._open.get(inode)
         return entry[0] if entry else self._idle.get(inode)
 
+    def opens(self, inode: int) -> int:
+        """Return how many times a file is open now."""
+        entry = self._open.get(inode)
+        return entry[1] if entry else 0
+
     def create(self, fd: int, inode: int, policy: int) -> File:
         """Take over the descriptor of a backing file just created; counts as one open.
 

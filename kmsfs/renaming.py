@@ -52,6 +52,7 @@ class Renaming:
         """
         if flags not in _FLAGS:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._inodes.moves += 1
         old_parent, new_parent = self._inodes.directory(old_id), self._inodes.directory(new_id)
         old = self._directories.stored_name(old_parent, old_name).name
         new = self._directories.stored_name(new_parent, new_name)
