@@ -83,23 +83,33 @@ class Tree:
         node = self._inodes.remember(status.st_ino, parent, stored, is_directory=stat.S_ISDIR(status.st_mode))
         return Entry(node.nodeid, status, plain_size(status, self._files, self._geometry))
 
-    def create(self, parent_id: int, name: bytes, mode: int, owner: Owner) -> tuple[Entry, File]:
+    def create(
+        self, parent_id: int, name: bytes, mode: int, owner: Owner, *, aside: bytes | None = None
+    ) -> tuple[Entry, File]:
         """Create and open a regular file that must not exist; it counts as opened once.
+
+        Args:
+            parent_id: of which directory.
+            name: plain.
+            mode: permission bits.
+            owner: whose it is to be.
+            aside: a reserved name of the store under which to make it, until it is renamed to its own.
 
         Raises:
             OSError: EEXIST and all that open(2) says.
         """
         with self._place(parent_id, name) as (parent, stored):
             dirfd = self._directories.dirfd(parent)
-            fd = backing.create_file(dirfd, stored.name, stat.S_IMODE(mode))
+            made = aside or stored.name
+            fd = backing.create_file(dirfd, made, stat.S_IMODE(mode))
             try:
                 status = self._own(fd, dirfd, mode, owner)
                 file = self._files.create(fd, status.st_ino, self._directories.policy(parent))
             except BaseException:
                 os.close(fd)
-                backing.unlink(dirfd, stored.name)
+                backing.unlink(dirfd, made)
                 raise
-            return self.found(parent, stored.name, status), file
+            return self.found(parent, made, status), file
 
     def mknod(self, parent_id: int, name: bytes, mode: int, rdev: int, owner: Owner) -> Entry:
         """Create a FIFO, socket, device node or empty regular file."""
