@@ -18,8 +18,9 @@ from agent.api.shapes.base import Shape
 from agent.api.shapes.cryptographic import DecryptRequest, GenerateDataKeyRequest
 from agent.api.shapes.keys import DescribeKeyRequest
 from agent.client import AgentClient
-from kmsfs.bucketkeys import BUCKET_KEY_ID_SIZE, BUCKET_KEY_SIZE, BucketKey, Keyring
+from kmsfs.bucketkeys import BUCKET_KEY_ID_SIZE, BUCKET_KEY_SIZE, BucketKey
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
+from kmsfs.keyring import Keyring
 from kmsfs.volume import BucketKeyEntry, Policy, VolumeDescription
 
 __all__ = ["BucketKey", "Keyring", "fetch_bucket_keys", "fetch_volume_key", "new_volume_key"]

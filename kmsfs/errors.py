@@ -1,12 +1,17 @@
 """Owns the filesystem's errors and the errno of each. Knows nothing of FUSE or of who prints them."""
 
 import errno
+from collections.abc import Callable
 
 
 class KmsfsError(Exception):
-    """Base of everything kmsfs raises on purpose; `errno` is what a program on the mount sees."""
+    """Base of everything kmsfs raises on purpose; `errno` is what a program on the mount sees.
+
+    `inode` is what it is about on the backing store, where whoever raises it knows better than who asked.
+    """
 
     errno: int = errno.EIO
+    inode: int | None = None
 
 
 class VolumeError(KmsfsError):
@@ -27,6 +32,14 @@ class CorruptHeaderError(KmsfsError):
 
 class CorruptRecordError(KmsfsError):
     """A directory's record, a symlink target or an extended attribute does not authenticate."""
+
+
+class CorruptTargetError(CorruptRecordError):
+    """A symlink's target does not authenticate."""
+
+
+class CorruptAttributeError(CorruptRecordError):
+    """The name or the value of an extended attribute does not authenticate."""
 
 
 class CorruptNameError(KmsfsError):
@@ -54,6 +67,21 @@ class KeyUnavailableError(KmsfsError):
     """A key cannot be had; the message is the agent's reason and what to do next."""
 
     errno = errno.ENOKEY
+
+
+class WaitNeededError(Exception):
+    """What was asked for needs an answer of the agent first. No error, and nothing that a program ever sees.
+
+    Whoever runs requests calls `work` in a worker thread, then makes the same call again: until one does not
+    raise this. What `work` finds out, a refusal included, that call gets. Nothing has changed before it.
+
+    Args:
+        work: takes as long as the agent; may run in several threads, and raises nothing.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__("the agent has to be asked first")
+        self.work = work
 
 
 class ReservedNameError(KmsfsError):

@@ -7,14 +7,14 @@
          9     1  mode: where the data key comes from
         10     1  chunk_shift: chunks hold 2**chunk_shift bytes
         11     1  header_units of 512 bytes, 1
-        12     2  length of the wrapped data key, 72
+        12     2  length of the wrapped data key: 72, in mode DIRECT 1 to 280
         14     2  zero
         16    16  volume_id
         32    16  file_id
-        48    16  bucket key id
+        48    16  key reference: id of the bucket key, or 14 zero bytes | policy index 2
         64    32  key commitment
-        96    72  wrapped data key; associated data: the 96 bytes before it
-       168   208  zero
+        96   280  wrapped data key, then zeros; a CiphertextBlob in mode DIRECT, in the others its
+                  associated data are the 96 bytes before it
                   sealed block, written anew whenever it changes; associated data: the 376 bytes before it
        376    12  salt
        388    12  nonce
@@ -23,26 +23,26 @@
        496    16  tag
 
 Integers are big-endian. The sealed block is XAES-256-GCM under the key that seals the chunks; the magic keeps
-its associated data apart from theirs. Knows nothing of chunks, names, or where bucket keys come from.
+its associated data apart from theirs. Knows nothing of chunks, names, or where wrapping keys come from.
 """
 
 import hmac
 import os
 import struct
-from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from enum import IntFlag
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
 from kmsfs import hkdf, xaes
 from kmsfs.errors import CorruptHeaderError
 from kmsfs.geometry import MAX_CHUNK_SHIFT, MAX_PLAIN_SIZE, MIN_CHUNK_SHIFT
+from kmsfs.wrapping import BLOB_SIZE_MAX, WRAPPED_KEY_SIZE, Mode, OpeningKey, SealingKey
 
 HEADER_UNIT: Final = 512
 HEADER_PEEK_SIZE: Final = HEADER_UNIT
 ID_SIZE: Final = 16
-WRAPPED_KEY_SIZE: Final = 72
-
 _MAGIC: Final = b"\x89KMSFS"
 _VERSION: Final = 1
 _SUITE: Final = 1
@@ -50,25 +50,16 @@ _UNITS: Final = 1
 _HEAD: Final = struct.Struct(">6sHBBBBH2x16s16s16s32s")
 _HEAD_ZEROS: Final = slice(14, 16)
 _WRAP_OFFSET: Final = _HEAD.size
-_ZEROS_OFFSET: Final = _WRAP_OFFSET + WRAPPED_KEY_SIZE
-_SALT_OFFSET: Final = 376
+_SALT_OFFSET: Final = _WRAP_OFFSET + BLOB_SIZE_MAX
 _NONCE_OFFSET: Final = _SALT_OFFSET + xaes.SALT_SIZE
 _SEALED_OFFSET: Final = _NONCE_OFFSET + xaes.NONCE_SIZE
-_CLEAR_ZEROS: Final = bytes(_SALT_OFFSET - _ZEROS_OFFSET)
+_CLEAR_ZEROS: Final = bytes(BLOB_SIZE_MAX)
 _BLOCK: Final = struct.Struct(">QHH4x16s16s48x")
 _BLOCK_ZEROS: Final = slice(12, 16)
 _BINDING_OFFSET: Final = 16
 _BINDINGS_MAX: Final = 2
 _CONTENT_LABEL: Final = b"kmsfs content 1"
 _COMMITMENT_LABEL: Final = b"kmsfs commitment 1"
-
-
-class Mode(IntEnum):
-    """Where a file's data key comes from. Format 1 has BUCKET only; the other numbers are kept for it."""
-
-    BUCKET = 1
-    DIRECT = 2
-    CUSTOMER = 3
 
 
 class Flags(IntFlag):
@@ -79,26 +70,15 @@ class Flags(IntFlag):
     MULTI = 2
 
 
-_FORM: Final = (_VERSION, _SUITE, Mode.BUCKET, _UNITS, WRAPPED_KEY_SIZE)
+_FORM: Final = (_VERSION, _SUITE, _UNITS)
+_WRAPPED_SIZES: Final[Mapping[int, range]] = {
+    Mode.BUCKET: range(WRAPPED_KEY_SIZE, WRAPPED_KEY_SIZE + 1),
+    Mode.DIRECT: range(1, BLOB_SIZE_MAX + 1),
+    Mode.CUSTOMER: range(WRAPPED_KEY_SIZE, WRAPPED_KEY_SIZE + 1),
+}
+_MODES: Final = tuple(Mode)
 # Making a Flags costs a microsecond; reading a header should not.
 _FLAGS: Final = tuple(Flags(value) for value in range(4))
-
-
-class BucketKey(Protocol):
-    """A key that wraps data keys."""
-
-    @property
-    def id(self) -> bytes:
-        """16 bytes that name this key in headers."""
-        ...
-
-    def wrap(self, data_key: bytes, aad: bytes) -> bytes:
-        """Return the 72 bytes that hold `data_key` (32 bytes)."""
-        ...
-
-    def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
-        """Return the data key; raise CorruptHeaderError where it does not authenticate."""
-        ...
 
 
 # Named tuples below: one of each is made per open, and making a frozen dataclass takes three times as long.
@@ -132,9 +112,9 @@ class ClearHeader(NamedTuple):
         header_size: bytes before the first record.
         volume_id: 16 bytes.
         file_id: 16 bytes.
-        bucket_key_id: 16 bytes; the key that unwraps `wrapped_key`.
+        reference: 16 bytes that, with `mode`, name what unwraps `wrapped_key`.
         commitment: 32 bytes that only this file's data key leads to.
-        wrapped_key: the data key under the bucket key.
+        wrapped_key: the data key, encrypted.
         clear: the bytes themselves.
     """
 
@@ -143,7 +123,7 @@ class ClearHeader(NamedTuple):
     header_size: int
     volume_id: bytes
     file_id: bytes
-    bucket_key_id: bytes
+    reference: bytes
     commitment: bytes
     wrapped_key: bytes
     clear: bytes
@@ -171,39 +151,62 @@ class NewFile(NamedTuple):
     Attributes:
         volume_id: 16 bytes.
         chunk_shift: 12 to 20.
-        bucket_key: wraps the data key.
+        key: gives the data key and wraps it.
     """
 
     volume_id: bytes
     chunk_shift: int
-    bucket_key: BucketKey
+    key: SealingKey
 
     def draw(self) -> FileKeys:
         """Draw id and data key."""
-        return create(self.volume_id, self.chunk_shift, self.bucket_key)
+        return create(self.volume_id, self.chunk_shift, self.key)
 
 
-def create(volume_id: bytes, chunk_shift: int, bucket_key: BucketKey) -> FileKeys:
+def create(volume_id: bytes, chunk_shift: int, key: SealingKey) -> FileKeys:
     """Draw a new file's id and data key; return them as they will stand in its header.
 
     Args:
         volume_id: 16 bytes.
         chunk_shift: 12 to 20.
-        bucket_key: wraps the data key.
+        key: gives the data key and wraps it.
     """
-    fresh = os.urandom(ID_SIZE + xaes.KEY_SIZE)
-    file_id = fresh[:ID_SIZE]
-    data_key = fresh[ID_SIZE:]
+    file_id, data_key = key.draw()
+    return _wrapped(volume_id, chunk_shift, file_id, data_key, key)
+
+
+def rewrap(clear: ClearHeader, volume_id: bytes, old: OpeningKey, new: SealingKey) -> FileKeys:
+    """Return the keys of an existing file with its data key wrapped anew; its chunks stay as they are.
+
+    The sealed block has to be sealed again, since it authenticates all that is before it.
+
+    Args:
+        clear: its parsed header.
+        volume_id: 16 bytes.
+        old: what opens it now.
+        new: what is to open it; its `draw` is not asked.
+
+    Raises:
+        CorruptHeaderError: as from `unlock`.
+    """
+    data_key = _data_key(clear, volume_id, old)
+    return _wrapped(volume_id, clear.chunk_shift, clear.file_id, data_key, new)
+
+
+def _wrapped(
+    volume_id: bytes, chunk_shift: int, file_id: bytes, data_key: bytes, key: SealingKey
+) -> FileKeys:
     identity = volume_id + file_id
     if len(volume_id) != ID_SIZE or not MIN_CHUNK_SHIFT <= chunk_shift <= MAX_CHUNK_SHIFT:
         raise AssertionError("a volume id has 16 bytes, a chunk 2**12 to 2**20")
     head = _HEAD.pack(
-        _MAGIC, _VERSION, _SUITE, Mode.BUCKET, chunk_shift, _UNITS, WRAPPED_KEY_SIZE,
-        volume_id, file_id, bucket_key.id, hkdf.expand(data_key, _COMMITMENT_LABEL + identity),
+        _MAGIC, _VERSION, _SUITE, key.mode, chunk_shift, _UNITS, key.wrapped_size,
+        volume_id, file_id, key.id, hkdf.expand(data_key, _COMMITMENT_LABEL + identity),
     )  # fmt: skip
-    clear = head + bucket_key.wrap(data_key, head) + _CLEAR_ZEROS
-    if len(clear) != _SALT_OFFSET:
-        raise AssertionError(f"a wrapped data key has {WRAPPED_KEY_SIZE} bytes")
+    wrapped = key.wrap(data_key, head)
+    if len(wrapped) != key.wrapped_size or len(wrapped) not in _WRAPPED_SIZES[key.mode]:
+        raise AssertionError("a wrapped data key has the size that was announced, and room in the header")
+    clear = (head + wrapped).ljust(_SALT_OFFSET, b"\0")
     content_key = hkdf.expand(data_key, _CONTENT_LABEL + identity)
     return FileKeys(file_id, chunk_shift, HEADER_UNIT, clear, content_key)
 
@@ -219,11 +222,11 @@ def parse(raw: bytes) -> ClearHeader:
     clear = bytes(raw[:_SALT_OFFSET])
     (
         magic, version, suite, mode, chunk_shift, units, wrapped_size,
-        volume_id, file_id, bucket_key_id, commitment,
+        volume_id, file_id, reference, commitment,
     ) = _HEAD.unpack_from(clear)  # fmt: skip
     if magic != _MAGIC:
         raise CorruptHeaderError("not a kmsfs file")
-    if (version, suite, mode, units, wrapped_size) != _FORM:
+    if (version, suite, units) != _FORM or wrapped_size not in _WRAPPED_SIZES.get(mode, ()):
         raise CorruptHeaderError(
             f"a header of version {version}, suite {suite}, mode {mode}, {units} units, wrapped key of "
             f"{wrapped_size} bytes is damaged or of a newer kmsfs",
@@ -231,31 +234,37 @@ def parse(raw: bytes) -> ClearHeader:
     if not MIN_CHUNK_SHIFT <= chunk_shift <= MAX_CHUNK_SHIFT:
         raise CorruptHeaderError(f"chunk_shift {chunk_shift} is out of range")
     # The sealed block's tag covers these too; refusing them here keeps them free for later versions.
-    if clear[_HEAD_ZEROS] != b"\0\0" or clear[_ZEROS_OFFSET:] != _CLEAR_ZEROS:
+    wrapped_end = _WRAP_OFFSET + wrapped_size
+    if clear[_HEAD_ZEROS] != b"\0\0" or clear[wrapped_end:] != _CLEAR_ZEROS[wrapped_size:]:
         raise CorruptHeaderError("reserved bytes of a header are not zero")
     return ClearHeader(
-        Mode.BUCKET, chunk_shift, HEADER_UNIT, volume_id, file_id, bucket_key_id, commitment,
-        clear[_WRAP_OFFSET:_ZEROS_OFFSET], clear,
+        _MODES[mode - 1], chunk_shift, HEADER_UNIT, volume_id, file_id, reference, commitment,
+        clear[_WRAP_OFFSET:wrapped_end], clear,
     )  # fmt: skip
 
 
-def unlock(clear: ClearHeader, volume_id: bytes, bucket_key: BucketKey) -> FileKeys:
+def unlock(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> FileKeys:
     """Unwrap the data key of a parsed header.
 
     Raises:
-        CorruptHeaderError: of another volume or bucket key, or changed by someone without the keys.
+        CorruptHeaderError: of another volume or key, or changed by someone without the keys.
     """
+    data_key = _data_key(clear, volume_id, key)
+    content_key = hkdf.expand(data_key, _CONTENT_LABEL + volume_id + clear.file_id)
+    return FileKeys(clear.file_id, clear.chunk_shift, clear.header_size, clear.clear, content_key)
+
+
+def _data_key(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> bytes:
     if clear.volume_id != volume_id:
         raise CorruptHeaderError("the header is of a file of another volume")
-    if clear.bucket_key_id != bucket_key.id:
-        raise CorruptHeaderError("the header names another bucket key")
-    data_key = bucket_key.unwrap(clear.wrapped_key, clear.clear[:_WRAP_OFFSET])
-    identity = volume_id + clear.file_id
+    if clear.reference != key.id or clear.mode is not key.mode:
+        raise CorruptHeaderError("the header names another key")
+    data_key = key.unwrap(clear.wrapped_key, clear.clear[:_WRAP_OFFSET])
     # The commitment first: GCM alone can be made to accept one ciphertext under two keys.
-    if not hmac.compare_digest(hkdf.expand(data_key, _COMMITMENT_LABEL + identity), clear.commitment):
+    committed = hkdf.expand(data_key, _COMMITMENT_LABEL + volume_id + clear.file_id)
+    if not hmac.compare_digest(committed, clear.commitment):
         raise CorruptHeaderError("the data key is not the one that the header commits to")
-    content_key = hkdf.expand(data_key, _CONTENT_LABEL + identity)
-    return FileKeys(clear.file_id, clear.chunk_shift, clear.header_size, clear.clear, content_key)
+    return data_key
 
 
 def seal(keys: FileKeys, session: xaes.Session, block: SealedBlock) -> bytes:

@@ -6,10 +6,10 @@ Knows neither names nor who has the file open, and does not judge its length.
 import os
 
 from kmsfs import header
-from kmsfs.bucketkeys import Keyring
 from kmsfs.chunkfile import ChunkFile, Scratch
 from kmsfs.errors import CorruptFileError, CorruptHeaderError
 from kmsfs.header import FileKeys, SealedBlock
+from kmsfs.keyring import Keyring
 from kmsfs.volume import VolumeDescription
 
 
@@ -36,8 +36,8 @@ class Loader:
         Raises:
             KeyUnavailableError: the policy (an index) has no key for new files.
         """
-        bucket_key = self._keyring.current(policy)
-        new = header.NewFile(self._volume_id, self._chunk_shifts[policy], bucket_key)
+        key = self._keyring.new_key(policy)
+        new = header.NewFile(self._volume_id, self._chunk_shifts[policy], key)
         return ChunkFile(fd, inode, new, SealedBlock(0), self._scratch, on_disk=False)
 
     def load(self, fd: int, inode: int) -> ChunkFile:
@@ -60,4 +60,4 @@ class Loader:
         clear = header.parse(raw)
         if clear.chunk_shift not in self._chunk_shifts:
             raise CorruptHeaderError(f"chunk_shift {clear.chunk_shift} is of no policy of the volume")
-        return header.unlock(clear, self._volume_id, self._keyring.get(clear.bucket_key_id))
+        return header.unlock(clear, self._volume_id, self._keyring.get(clear.reference, clear.mode))

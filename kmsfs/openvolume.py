@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from kmsfs.bucketkeys import Keyring
 from kmsfs.counters import Counters
+from kmsfs.keyring import Keyring
 from kmsfs.names import NameCipher
 from kmsfs.records import RecordCipher
 from kmsfs.volume import VolumeDescription, VolumeKeys

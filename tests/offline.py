@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kmsfs.bucketkeys import BucketKey, Keyring
+from kmsfs.bucketkeys import BucketKey
 from kmsfs.core import Core
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
+from kmsfs.keyring import Keyring
 from kmsfs.loading import Loader
 from kmsfs.names import PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume

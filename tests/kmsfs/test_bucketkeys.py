@@ -5,8 +5,8 @@ import os
 import pytest
 
 from kmsfs import bucketkeys
-from kmsfs.bucketkeys import BucketKey, Keyring
-from kmsfs.errors import CorruptHeaderError, KeyUnavailableError
+from kmsfs.bucketkeys import BucketKey
+from kmsfs.errors import CorruptHeaderError
 
 KEY = BucketKey(b"bucket key no. 1", bytes(range(32)))
 SAME_KEY = BucketKey(b"bucket key no. 1", bytes(range(32)))
@@ -55,20 +55,3 @@ def test_the_session_cache_is_bounded() -> None:
         with pytest.raises(CorruptHeaderError):
             key.unwrap(os.urandom(72), b"")
     assert len(key._sessions) <= 256
-
-
-def test_a_keyring_tells_unavailable_from_foreign() -> None:
-    """A key of the volume that could not be had is unavailable; a key of no volume is corruption."""
-    keyring = Keyring((KEY,), {0: KEY}, {b"bucket key no. 2": "it is disabled"}, {1: "denied"})
-    assert keyring.current() is KEY
-    assert keyring.get(KEY.id) is KEY
-    assert keyring.unavailable == {b"bucket key no. 2": "it is disabled"}
-    with pytest.raises(KeyUnavailableError, match="it is disabled"):
-        keyring.get(b"bucket key no. 2")
-    with pytest.raises(CorruptHeaderError):
-        keyring.get(b"bucket key no. 3")
-    with pytest.raises(KeyUnavailableError, match="denied"):
-        keyring.current(1)
-    with pytest.raises(KeyUnavailableError, match="no policy 2"):
-        keyring.current(2)
-    assert repr(keyring) == "Keyring(1 keys, 1 unavailable)"

@@ -18,6 +18,7 @@ from agents import RunningAgent
 from kmsfs.datakeys import fetch_bucket_keys, fetch_volume_key, new_volume_key
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
 from kmsfs.volume import Policy, VolumeDescription
+from kmsfs.wrapping import Mode
 from rotations import rotate
 
 VOLUME_ID = b"volume number 01"
@@ -72,18 +73,18 @@ def test_a_bucket_key_serves_until_rotation(client: AgentClient) -> None:
     again_ring, again = fetch_bucket_keys(client, first)
     assert again is first
     assert len(first.bucket_keys) == 1
-    wrapped = first_ring.current().wrap(b"D" * 32, b"head")
-    assert again_ring.get(first.bucket_keys[0].id).unwrap(wrapped, b"head") == b"D" * 32
+    wrapped = first_ring.new_key().wrap(b"D" * 32, b"head")
+    assert again_ring.get(first.bucket_keys[0].id, Mode.BUCKET).unwrap(wrapped, b"head") == b"D" * 32
     rotate(client, bare.policies[0].key_arn)
     rotated_ring, rotated = fetch_bucket_keys(client, first)
     assert rotated.bucket_keys[:1] == first.bucket_keys
     assert len(rotated.bucket_keys) == 2
     assert rotated.bucket_keys[0].key_material_id != rotated.bucket_keys[1].key_material_id
-    assert rotated_ring.current().id == rotated.bucket_keys[1].id
-    assert rotated_ring.get(rotated.bucket_keys[0].id).unwrap(wrapped, b"head") == b"D" * 32
+    assert rotated_ring.new_key().id == rotated.bucket_keys[1].id
+    assert rotated_ring.get(rotated.bucket_keys[0].id, Mode.BUCKET).unwrap(wrapped, b"head") == b"D" * 32
     read_only_ring, read_only = fetch_bucket_keys(client, first, renew=False)
     assert read_only is first
-    assert read_only_ring.current().id == first.bucket_keys[0].id
+    assert read_only_ring.new_key().id == first.bucket_keys[0].id
 
 
 def test_an_alias_is_replaced_by_the_key_behind_it(client: AgentClient) -> None:
@@ -117,11 +118,11 @@ def test_a_policy_without_its_key_does_not_stop_the_volume(client: AgentClient) 
     client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=second))
     keyring, same = fetch_bucket_keys(client, description)
     assert same is description
-    keyring.current(0)
+    keyring.new_key(0)
     with pytest.raises(KeyUnavailableError, match="is disabled"):
-        keyring.current(1)
+        keyring.new_key(1)
     with pytest.raises(KeyUnavailableError, match="is disabled"):
-        keyring.get(description.bucket_keys[1].id)
+        keyring.get(description.bucket_keys[1].id, Mode.BUCKET)
     client.call(operations.ENABLE_KEY, EnableKeyRequest(key_id=second))
     client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=first))
     with pytest.raises(KeyUnavailableError, match="is disabled"):

@@ -11,7 +11,8 @@ from kmsfs import header, xaes
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.errors import CorruptHeaderError
 from kmsfs.geometry import MAX_PLAIN_SIZE
-from kmsfs.header import FileKeys, Flags, Mode, SealedBlock
+from kmsfs.header import FileKeys, Flags, SealedBlock
+from kmsfs.wrapping import Mode
 
 VOLUME_ID = b"volume number 01"
 BUCKET_KEY = BucketKey(b"bucket key no. 1", bytes(range(32)))
@@ -46,7 +47,7 @@ def test_what_is_sealed_is_read(block: SealedBlock, chunk_shift: int) -> None:
     assert len(raw) == keys.header_size == header.HEADER_PEEK_SIZE == 512
     clear = header.parse(raw + b"the first record")
     assert (clear.mode, clear.chunk_shift, clear.file_id) == (Mode.BUCKET, chunk_shift, keys.file_id)
-    assert (clear.volume_id, clear.bucket_key_id) == (VOLUME_ID, BUCKET_KEY.id)
+    assert (clear.volume_id, clear.reference) == (VOLUME_ID, BUCKET_KEY.id)
     assert header.unlock(clear, VOLUME_ID, BUCKET_KEY) == keys
     assert header.unseal(keys, raw + b"the first record") == block
     assert header.read_session(keys, raw).salt == session.salt
@@ -100,7 +101,7 @@ def test_another_volume_or_bucket_key_is_refused() -> None:
     clear = header.parse(raw)
     for volume_id, bucket_key, reason in (
         (b"volume number 02", BUCKET_KEY, "another volume"),
-        (VOLUME_ID, BucketKey(b"bucket key no. 2", bytes(range(32))), "another bucket key"),
+        (VOLUME_ID, BucketKey(b"bucket key no. 2", bytes(range(32))), "another key"),
         (VOLUME_ID, BucketKey(BUCKET_KEY.id, bytes(32)), "does not authenticate"),
     ):
         with pytest.raises(CorruptHeaderError, match=reason):
@@ -114,11 +115,9 @@ def test_the_commitment_ties_a_header_to_one_data_key() -> None:
         """A bucket key that authenticates anything."""
 
         id = BUCKET_KEY.id
+        mode = Mode.BUCKET
 
-        def wrap(self, data_key: bytes, aad: bytes) -> bytes:  # noqa: ARG002 - the protocol's
-            return bytes(72)
-
-        def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:  # noqa: ARG002 - the protocol's
+        def unwrap(self, wrapped: bytes, head: bytes) -> bytes:  # noqa: ARG002 - the protocol's
             return b"not the data key".ljust(32)
 
     with pytest.raises(CorruptHeaderError, match="commits"):
@@ -144,7 +143,8 @@ NOT_IN_FORMAT_1 = {
     "magic": (0, b"\x88"),
     "version": (6, b"\0\2"),
     "suite": (8, b"\2"),
-    "mode direct": (9, b"\2"),
+    "mode 0": (9, b"\0"),
+    "a mode to come": (9, b"\4"),
     "chunks too small": (10, b"\x0b"),
     "chunks too large": (10, b"\x15"),
     "more units": (11, b"\2"),
