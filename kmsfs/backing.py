@@ -8,6 +8,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -20,6 +21,9 @@ _NOFOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 _TMPFS_MAGIC: Final = 0x01021994
 _RAMFS_MAGIC: Final = 0x858458F6
 _STATFS_BYTES: Final = 256
+_STATX: Final = struct.Struct("=I76xqI164x")
+_STATX_BTIME: Final = 0x800
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
 _WRITABLE: Final = (os.O_RDWR | os.O_NOATIME, os.O_RDWR)
 _READABLE: Final = (*_WRITABLE, os.O_RDONLY | os.O_NOATIME, os.O_RDONLY)
 _TRY_LESS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXTBSY})
@@ -28,6 +32,18 @@ _TRY_LESS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ETXT
 def stat(dirfd: int, name: bytes) -> os.stat_result:
     """fstatat(2) of one entry, not following a symlink."""
     return os.stat(name, dir_fd=dirfd, follow_symlinks=False)
+
+
+def birth_ns(dirfd: int, name: bytes) -> int | None:
+    """Return when an inode was made, in nanoseconds since the epoch; None where the store does not know.
+
+    statx(2), which Python's os module lacks.
+    """
+    buffer = ctypes.create_string_buffer(_STATX.size)
+    if _LIBC.statx(dirfd, name, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer) != 0:
+        _raise(ctypes.get_errno())
+    mask, seconds, nanoseconds = _STATX.unpack(buffer.raw)
+    return seconds * 1_000_000_000 + nanoseconds if mask & _STATX_BTIME else None
 
 
 def open_path(dirfd: int, name: bytes) -> int:

@@ -110,6 +110,11 @@ class ChunkFile:
         return self._on_disk
 
     @property
+    def may_have_holes(self) -> bool:
+        """Whether chunks may be holes; where not, nobody has to look."""
+        return Flags.SPARSE in self._block.flags
+
+    @property
     def is_writable(self) -> bool:
         """Whether the descriptor was opened for writing."""
         return backing.is_writable(self.fd)
