@@ -15,6 +15,7 @@ from typing import Final
 
 from agent.client import AgentClient
 from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedir
+from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
 from kmsfs.names import NameCipher, PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume
@@ -61,7 +62,7 @@ def open_volume(
         keyring, renewed = datakeys.fetch_bucket_keys(client, description, renew=not read_only)
         opened = OpenVolume(
             root_fd=root_fd,
-            description=renewed,
+            live=LiveDescription(renewed, volume_fd, keys.mac),
             keys=keys,
             names=_names(renewed.parameters, keys),
             records=RecordCipher(keys.records, keys.xattr),
@@ -74,29 +75,28 @@ def open_volume(
             yield opened
             return
         holder = locking.Holder(os.getpid(), os.uname().nodename, mountpoint)
-        with locking.named(lock_fd, holder), _in_use(opened, volume_fd, description):
+        with locking.named(lock_fd, holder), _in_use(opened, description):
             yield opened
 
 
 @contextmanager
-def _in_use(opened: OpenVolume, volume_fd: int, stored: volume.VolumeDescription) -> Iterator[None]:
+def _in_use(opened: OpenVolume, stored: volume.VolumeDescription) -> Iterator[None]:
     """Recover the volume if it was left in use, then keep it in use until the body ends.
 
     Args:
         opened: the volume; its description may have more bucket keys than the stored one.
-        volume_fd: the directory of the volume's own files.
         stored: the description as it is on disk.
     """
-    description = opened.description
     began = time.time()
-    if description.in_use_since is not None:
-        if description != stored:
-            _write(opened, volume_fd, description)
-        _recover(opened, moment.read(description.in_use_since), began)
-    _write(opened, volume_fd, replace(description, in_use_since=moment.spell(began)))
+    if stored.in_use_since is not None:
+        if opened.description != stored:
+            # A copy, so that it is written.
+            opened.live.change(replace)
+        _recover(opened, moment.read(stored.in_use_since), began)
+    opened.live.change(lambda description: replace(description, in_use_since=moment.spell(began)))
     yield
     backing.sync_filesystem(opened.root_fd)
-    _write(opened, volume_fd, replace(description, in_use_since=None))
+    opened.live.close(lambda description: replace(description, in_use_since=None))
 
 
 def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
@@ -119,10 +119,6 @@ def _warn_if_in_use(description: volume.VolumeDescription) -> None:
             "the volume was not unmounted cleanly: files that were being written then may give I/O errors; "
             "mount it once for writing to repair them"
         )
-
-
-def _write(opened: OpenVolume, volume_fd: int, description: volume.VolumeDescription) -> None:
-    volumedir.write_description(volume_fd, volume.dump(description, opened.keys.mac))
 
 
 def _names(parameters: volume.Parameters, keys: VolumeKeys) -> NameCipher:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from kmsfs.counters import Counters
 from kmsfs.keyring import Keyring
+from kmsfs.livedescription import LiveDescription
 from kmsfs.names import NameCipher
 from kmsfs.records import RecordCipher
 from kmsfs.volume import VolumeDescription, VolumeKeys
@@ -15,7 +16,7 @@ class OpenVolume:
 
     Attributes:
         root_fd: descriptor of the ciphertext directory (O_RDONLY, O_DIRECTORY); whoever opened it closes it.
-        description: the volume description as the mount found it, its MAC verified, with any new bucket keys.
+        live: the volume description as it is now, its MAC verified, and the way to change it.
         keys: subkeys of the volume key.
         names: seals and opens names.
         records: seals and opens directory records, symlink targets and extended attributes.
@@ -27,7 +28,7 @@ class OpenVolume:
     """
 
     root_fd: int
-    description: VolumeDescription
+    live: LiveDescription = field(repr=False)
     keys: VolumeKeys = field(repr=False)
     names: NameCipher = field(repr=False)
     records: RecordCipher = field(repr=False)
@@ -35,3 +36,8 @@ class OpenVolume:
     was_clean: bool
     read_only: bool = False
     counters: Counters = field(default_factory=Counters)
+
+    @property
+    def description(self) -> VolumeDescription:
+        """The volume description as it is now."""
+        return self.live.current

@@ -17,6 +17,7 @@ from kmsfs.core import Core
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
 from kmsfs.keyring import Keyring
+from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
 from kmsfs.names import PlainNames, SivNames
 from kmsfs.openvolume import OpenVolume
@@ -62,7 +63,7 @@ class OfflineVolume:
             core = Core(
                 OpenVolume(
                     root_fd,
-                    self.description,
+                    LiveDescription(self.description, -1, self.keys.mac),
                     self.keys,
                     self.names,
                     self.records,
