@@ -355,6 +355,16 @@ def listxattr(fd: int) -> list[bytes]:
     return [os.fsencode(name) for name in os.listxattr(f"/proc/self/fd/{fd}")]
 
 
+def xattrs(fd: int) -> list[tuple[bytes, bytes]]:
+    """Return names and values of all extended attributes; none where the store has none at all."""
+    try:
+        return [(name, getxattr(fd, name)) for name in listxattr(fd)]
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []
+
+
 def sync_filesystem(fd: int) -> None:
     """syncfs(2), which Python's os module lacks; `fd` is open on anything in the filesystem, not with O_PATH.
 

@@ -1,0 +1,170 @@
+"""Owns going through the regular files of an open volume, one by one, while it may be in use on a mount.
+
+Goes by the core's own nodes, which renames carry along, so a directory that is moved meanwhile is still gone
+into. What moves from where the visit has not been to where it has been is missed: `Inodes.moves` tells.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple, TypeVar
+
+from kmsfs import backing, names
+from kmsfs.core import Core
+from kmsfs.errors import KmsfsError, WaitNeededError
+from kmsfs.inodes import Directory, Node
+
+Result = TypeVar("Result")
+
+
+class Refusal(NamedTuple):
+    """An entry with which nothing was done.
+
+    Attributes:
+        stored: its path in the ciphertext directory.
+        plain: its path in the volume; None where that cannot be told.
+        reason: why.
+    """
+
+    stored: bytes
+    plain: bytes | None
+    reason: str
+
+
+class Call(NamedTuple):
+    """Something that waits, for an agent or a disk, and may be done in another thread; it raises nothing."""
+
+    work: Callable[[], None]
+
+
+# What a long job yields: something to do, something to tell, or nothing but a chance to do other things.
+Step = Call | Refusal | None
+
+
+def called(work: Callable[[], Result]) -> Generator[Call, None, Result]:
+    """Have something done that waits; return or raise what it does."""
+    results: list[Result] = []
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread of whoever asked for it
+            failures.append(error)
+
+    yield Call(run)
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def patiently(work: Callable[[], Result]) -> Generator[Call, None, Result]:
+    """Make a call of the core that may need an answer of the agent first, until it does not."""
+    while True:
+        try:
+            return work()
+        except WaitNeededError as wait:
+            yield Call(wait.work)
+
+
+class Place(NamedTuple):
+    """A regular file, seen at a place."""
+
+    parent: Directory
+    stored: bytes
+    status: os.stat_result
+
+
+def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | Refusal]:
+    """Yield a regular file itself, or each that is in a directory or below it; those with many names once.
+
+    Args:
+        core: of the volume.
+        top: where to begin; the caller has a reference to it.
+        recursive: go into directories below.
+
+    Yields:
+        Files, and directories and entries that cannot be looked at.
+    """
+    visit = _Visit(core, recursive=recursive)
+    if not isinstance(top, Directory):
+        yield from visit.alone(top)
+        return
+    core.inodes[top.nodeid].lookups += 1
+    visit.pending.append(top)
+    try:
+        while visit.pending:
+            directory = visit.pending.pop()
+            try:
+                yield from visit.directory(directory)
+            finally:
+                core.inodes.forget(directory.nodeid, 1)
+    finally:
+        for directory in visit.pending:
+            core.inodes.forget(directory.nodeid, 1)
+
+
+def refusal(core: Core, parent: Directory | None, stored: bytes, reason: object) -> Refusal:
+    """Return what to tell of an entry of a directory; without a directory it is the volume's root."""
+    steps: list[tuple[Directory, bytes]] = []
+    while parent is not None:
+        steps.append((parent, stored))
+        stored = parent.stored
+        parent = parent.parent
+    path = b"/".join(step for _, step in reversed(steps)) or b"."
+    try:
+        plain = b"/" + b"/".join(core.directories.plain_name(*step) for step in reversed(steps))
+    except (KmsfsError, OSError):
+        return Refusal(path, None, str(reason))
+    return Refusal(path, plain, str(reason))
+
+
+class _Visit:
+    """One visit under way; `pending` holds the directories that are still to be gone into."""
+
+    def __init__(self, core: Core, *, recursive: bool) -> None:
+        self.pending: list[Directory] = []
+        self._core = core
+        self._recursive = recursive
+        self._device = os.fstat(core.volume.root_fd).st_dev
+        self._linked: set[int] = set()
+
+    def alone(self, node: Node) -> Iterator[Place | Refusal]:
+        """Yield what is no directory."""
+        if node.parent is not None:
+            yield from self._entry(node.parent, node.stored)
+
+    def directory(self, directory: Directory) -> Iterator[Place | Refusal]:
+        """Yield the files of a directory, and note the directories in it."""
+        core = self._core
+        try:
+            entries = backing.list_names(core.directories.dirfd(directory))
+        except OSError as error:
+            yield refusal(core, directory.parent, directory.stored, f"cannot be read: {error.strerror}")
+            return
+        for stored in entries:
+            if not names.is_reserved(stored):
+                yield from self._entry(directory, stored)
+
+    def _entry(self, parent: Directory, stored: bytes) -> Iterator[Place | Refusal]:
+        core = self._core
+        try:
+            status = backing.stat(core.directories.dirfd(parent), stored)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield refusal(core, parent, stored, f"cannot be looked at: {error.strerror}")
+            return
+        if status.st_dev != self._device:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            if self._recursive:
+                node = core.inodes.remember(status.st_ino, parent, stored, is_directory=True)
+                if isinstance(node, Directory):
+                    self.pending.append(node)
+        elif stat.S_ISREG(status.st_mode):
+            if status.st_nlink > 1:
+                if status.st_ino in self._linked:
+                    return
+                self._linked.add(status.st_ino)
+            yield Place(parent, stored, status)
