@@ -110,6 +110,21 @@ class ChunkFile:
         return self._on_disk
 
     @property
+    def is_tied(self) -> bool:
+        """Whether the header says where the file may be found; not where it has had several names."""
+        return Flags.MULTI not in self._block.flags
+
+    @property
+    def binding(self) -> bytes | None:
+        """The binding of the place that the file has for certain, if it is tied to any."""
+        return self._block.binding
+
+    @property
+    def next_binding(self) -> bytes | None:
+        """The binding of the place that it was moved to last."""
+        return self._block.next_binding
+
+    @property
     def may_have_holes(self) -> bool:
         """Whether chunks may be holes; where not, nobody has to look."""
         return Flags.SPARSE in self._block.flags
@@ -275,6 +290,22 @@ class ChunkFile:
                 self._reseal(self._block)
             raise
 
+    def bind(self, binding: bytes, next_binding: bytes | None = None) -> None:
+        """Tie the file to a place, and to one that it is about to get. One write of the header, if any.
+
+        Raises:
+            OSError: what the store said; the header is as it was.
+        """
+        self._rebind(SealedBlock(self._block.size, self._block.flags, binding, next_binding))
+
+    def untie(self) -> None:
+        """Let the file be found under any name, since it is about to have several.
+
+        Raises:
+            OSError: what the store said; the header is as it was.
+        """
+        self._rebind(SealedBlock(self._block.size, self._block.flags | Flags.MULTI))
+
     def repair(self, size: int) -> None:
         """Take `size` for the truth after a crash."""
         self._reseal(self._resized(size))
@@ -301,6 +332,18 @@ class ChunkFile:
         backing.pwrite_all(self.fd, [self._sealed(block)], 0)
         self._block = block
         self._on_disk = True
+
+    def _rebind(self, block: SealedBlock) -> None:
+        before = self._block
+        if not self._on_disk:
+            self._block = block
+            return
+        try:
+            self._reseal(block)
+        except backing.ShortWriteError as error:
+            if error.written:
+                self._reseal(before)
+            raise
 
     def _sealed(self, block: SealedBlock) -> bytes:
         self.prepare()

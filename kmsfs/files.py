@@ -43,13 +43,19 @@ class Files:
         entry = self._open.get(inode)
         return entry[1] if entry else 0
 
-    def create(self, fd: int, inode: int, policy: int) -> File:
+    def create(self, fd: int, inode: int, policy: int, binding: bytes | None = None) -> File:
         """Take over the descriptor of a backing file just created; counts as one open.
+
+        Args:
+            fd: descriptor.
+            inode: its number.
+            policy: index of the policy it is encrypted by.
+            binding: of its place; None where nothing is tied to its place.
 
         Raises:
             KeyUnavailableError: the policy (an index) has no key for new files.
         """
-        self._created = file = File(self._loader.create(fd, inode, policy))
+        self._created = file = File(self._loader.create(fd, inode, policy, binding))
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)

@@ -27,9 +27,21 @@ class Node:
         fd: O_PATH descriptor of an inode that has no known name any more; -1 otherwise.
         former_fd: O_PATH descriptor that keeps `nodeid` from being given to another inode; -1 otherwise.
         was_opened: whether a program has opened it, so that the kernel may have content of its own for it.
+        binding: the binding of the place where it stands; empty until somebody has asked for it.
     """
 
-    __slots__ = ("fd", "former_fd", "inode", "lookups", "nodeid", "others", "parent", "stored", "was_opened")
+    __slots__ = (
+        "binding",
+        "fd",
+        "former_fd",
+        "inode",
+        "lookups",
+        "nodeid",
+        "others",
+        "parent",
+        "stored",
+        "was_opened",
+    )
 
     def __init__(self, nodeid: int, parent: "Directory | None", stored: bytes) -> None:
         self.nodeid = nodeid
@@ -41,6 +53,7 @@ class Node:
         self.fd = -1
         self.former_fd = -1
         self.was_opened = False
+        self.binding = b""
 
     def stands_at(self, parent: "Directory", stored: bytes) -> bool:
         """Say whether this is the place by which the node is found."""
@@ -53,7 +66,7 @@ class Node:
         if self.parent is not None:
             self.others = [(p, s) for p, s in self.others if (p, s) != (parent, stored)]
             self.others.append((self.parent, self.stored))
-        self.parent, self.stored = parent, stored
+        self.parent, self.stored, self.binding = parent, stored, b""
 
     def move(self, parent: "Directory", stored: bytes, to_parent: "Directory", to_stored: bytes) -> None:
         """Note that one of its places has become another one."""
@@ -69,6 +82,7 @@ class Node:
         if not self.others:
             return False
         self.parent, self.stored = self.others.pop()
+        self.binding = b""
         return True
 
 

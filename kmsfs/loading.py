@@ -27,8 +27,8 @@ class Loader:
         self._keyring = keyring
         self._scratch = Scratch()
 
-    def create(self, fd: int, inode: int, policy: int) -> ChunkFile:
-        """Return the empty file that a backing file is to become.
+    def create(self, fd: int, inode: int, policy: int, binding: bytes | None = None) -> ChunkFile:
+        """Return the empty file that a backing file is to become, tied to the place of `binding`.
 
         Its keys are drawn when `ChunkFile.prepare` is called, at the latest with its first chunk; its header
         is written with that.
@@ -38,7 +38,7 @@ class Loader:
         """
         key = self._keyring.new_key(policy)
         new = header.NewFile(self._volume_id, self._chunk_shifts[policy], key)
-        return ChunkFile(fd, inode, new, SealedBlock(0), self._scratch, on_disk=False)
+        return ChunkFile(fd, inode, new, SealedBlock(0, binding=binding), self._scratch, on_disk=False)
 
     def load(self, fd: int, inode: int) -> ChunkFile:
         """Return the file that a backing file is by its header, whatever its length.

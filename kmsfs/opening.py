@@ -15,6 +15,7 @@ from typing import Final
 
 from agent.client import AgentClient
 from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedir
+from kmsfs.bindings import Bindings
 from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
 from kmsfs.names import NameCipher, PlainNames, SivNames
@@ -69,6 +70,7 @@ def open_volume(
             keyring=keyring,
             was_clean=description.in_use_since is None,
             read_only=read_only,
+            bindings=Bindings(keys.bindings) if renewed.parameters.bindings else None,
         )
         if read_only:
             _warn_if_in_use(description)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from kmsfs.bindings import Bindings
 from kmsfs.counters import Counters
 from kmsfs.keyring import Keyring
 from kmsfs.livedescription import LiveDescription
@@ -25,6 +26,7 @@ class OpenVolume:
             is recovered, unless `read_only`.
         read_only: True when nothing on the backing store may change, recovery included.
         counters: what this mount counts.
+        bindings: ties files and directories to their places; None where that is not to be looked at.
     """
 
     root_fd: int
@@ -36,6 +38,7 @@ class OpenVolume:
     was_clean: bool
     read_only: bool = False
     counters: Counters = field(default_factory=Counters)
+    bindings: Bindings | None = None
 
     @property
     def description(self) -> VolumeDescription:
