@@ -15,6 +15,7 @@ from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
 from kmsfs.listing import Listing
 from kmsfs.openvolume import OpenVolume
 from kmsfs.renaming import Renaming
+from kmsfs.reporting import Reports
 from kmsfs.tree import Owner, Tree
 from kmsfs.waiting import Waiting
 from kmsfs.xattrs import Xattrs
@@ -36,6 +37,7 @@ class Core:
         root = Directory(ROOT_INODE, None, b"")
         self.volume = volume
         self.inodes = Inodes(root)
+        self.reports = Reports(self.inodes, volume.counters)
         self.files = Files(volume)
         self.directories = Directories(volume, device)
         self.tree = Tree(self.inodes, self.directories, self.files, volume.records, geometry, device)
@@ -103,7 +105,7 @@ class Core:
     def listing(self, nodeid: int) -> Listing:
         """Open a directory for reading its entries."""
         directory = self.inodes.directory(nodeid)
-        return Listing(directory, self.inodes, self.directories, self.tree, self.volume.counters)
+        return Listing(directory, self.inodes, self.directories, self.tree, self.reports)
 
     def statfs(self) -> os.statvfs_result:
         """Describe the store."""

@@ -9,6 +9,7 @@ class Counters:
 
     Attributes:
         integrity_errors: reads, opens and lookups refused because something did not authenticate.
+        damaged_entries: how many things that is about, as far as they are listed one by one.
         repaired_files: files cut back to their longest authenticated prefix, or found without a header and
             emptied, after an unclean mount.
         key_errors: opens refused because a key could not be had.
@@ -17,6 +18,7 @@ class Counters:
     """
 
     integrity_errors: int = 0
+    damaged_entries: int = 0
     repaired_files: int = 0
     key_errors: int = 0
     unforeseen_errors: int = 0

@@ -76,7 +76,11 @@ class Directories:
             CorruptRecordError: its record is missing from a directory with entries, or does not authenticate.
         """
         if not directory.dir_id:
-            record = self._read_record(directory, self.dirfd(directory))
+            try:
+                record = self._read_record(directory, self.dirfd(directory))
+            except CorruptRecordError as error:
+                error.inode = directory.inode
+                raise
             directory.dir_id, directory.policy = record.dir_id, record.policy
         return directory.dir_id
 

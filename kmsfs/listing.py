@@ -1,19 +1,17 @@
 """Owns readdir: a snapshot of a directory's names, taken when reading begins and stable under change."""
 
-import logging
 import stat
 from collections.abc import Iterator
 from typing import Final
 
 from kmsfs import backing, names
-from kmsfs.counters import Counters
 from kmsfs.directories import Directories
 from kmsfs.entries import Entry
 from kmsfs.errors import CorruptNameError
 from kmsfs.inodes import Directory, Inodes
+from kmsfs.reporting import Reports
 from kmsfs.tree import Tree
 
-_LOG: Final = logging.getLogger(__name__)
 _DOTS: Final = (b".", b"..")
 
 
@@ -25,17 +23,17 @@ class Listing:
         inodes: what the kernel knows.
         directories: places and names.
         tree: describes the entries.
-        counters: told of names that nobody with the key has given.
+        reports: told of names that nobody with the key has given.
     """
 
     def __init__(
-        self, directory: Directory, inodes: Inodes, directories: Directories, tree: Tree, counters: Counters
+        self, directory: Directory, inodes: Inodes, directories: Directories, tree: Tree, reports: Reports
     ) -> None:
         self.directory = directory
         self._inodes = inodes
         self._directories = directories
         self._tree = tree
-        self._counters = counters
+        self._reports = reports
         self._stored: list[bytes] = []
 
     def read(self, start: int) -> Iterator[tuple[bytes, Entry | None, int]]:
@@ -58,8 +56,7 @@ class Listing:
             except FileNotFoundError:
                 continue
             except CorruptNameError as error:
-                self._counters.integrity_errors += 1
-                _LOG.warning("inode %d: %s", self.directory.inode, error)
+                self._reports.report_entry(self.directory, stored, error)
                 continue
             yield name, self._tree.found(self.directory, stored, status), index + len(_DOTS) + 1
 

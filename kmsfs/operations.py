@@ -16,13 +16,7 @@ from pyfuse3 import EntryAttributes, FileInfo, FUSEError, RequestContext, Setatt
 from kmsfs.attributes import Changes
 from kmsfs.core import Core
 from kmsfs.entries import Entry
-from kmsfs.errors import (
-    CorruptNameError,
-    KeyUnavailableError,
-    KmsfsError,
-    NameTooLongError,
-    ReservedNameError,
-)
+from kmsfs.errors import CorruptNameError, KmsfsError
 from kmsfs.file import File
 from kmsfs.listing import Listing
 from kmsfs.openvolume import OpenVolume
@@ -31,8 +25,6 @@ from kmsfs.tree import Owner
 _LOG: Final = logging.getLogger(__name__)
 # The store is ours alone, under an exclusive lock: what the kernel has been told stays true.
 _CACHE_SECONDS: Final = 86_400.0
-_USERS_OWN: Final = (NameTooLongError, ReservedNameError)
-_MAX_REPORTED: Final = 10_000
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -97,7 +89,6 @@ class Operations(pyfuse3.Operations):
         self._files: dict[int, File] = {}
         self._listings: dict[int, Listing] = {}
         self._next_handle = 1
-        self._reported: set[str] = set()
         self._absent = EntryAttributes()
         self._absent.st_ino = 0
         self._absent.entry_timeout = _CACHE_SECONDS
@@ -108,17 +99,7 @@ class Operations(pyfuse3.Operations):
 
     def report(self, error: KmsfsError) -> None:
         """Count an error; log it the first time it is seen."""
-        if isinstance(error, _USERS_OWN):
-            return
-        counters = self.core.volume.counters
-        if isinstance(error, KeyUnavailableError):
-            counters.key_errors += 1
-        else:
-            counters.integrity_errors += 1
-        text = f"{type(error).__name__}: {error}"
-        if text not in self._reported and len(self._reported) < _MAX_REPORTED:
-            self._reported.add(text)
-            _LOG.error("%s", text)
+        self.core.reports.report(error)
 
     # Names
 

@@ -14,7 +14,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from kmsfs import base64url, xaes
-from kmsfs.errors import CorruptRecordError, NameTooLongError
+from kmsfs.errors import (
+    CorruptAttributeError,
+    CorruptRecordError,
+    CorruptTargetError,
+    NameTooLongError,
+)
 
 RECORDS_KEY_SIZE: Final = 64
 XATTR_KEY_SIZE: Final = 32
@@ -110,9 +115,9 @@ class RecordCipher:
         """Return the target of a symlink in the directory `dir_id` whose stored target is `sealed`.
 
         Raises:
-            CorruptRecordError: not sealed for this directory, or not in its one spelling.
+            CorruptTargetError: not sealed for this directory, or not in its one spelling.
         """
-        return self._open(sealed, _TARGET_LABEL + dir_id, "a symlink's target")
+        return self._open(sealed, _TARGET_LABEL + dir_id, "a symlink's target", CorruptTargetError)
 
     def seal_xattr_name(self, name: bytes) -> bytes:
         """Return the stored name of the attribute `name`, which begins with `user.`.
@@ -133,14 +138,15 @@ class RecordCipher:
         """Return the attribute name that `stored` stands for.
 
         Raises:
-            CorruptRecordError: not sealed by this volume, or not in its one spelling.
+            CorruptAttributeError: not sealed by this volume, or not in its one spelling.
         """
         if not stored.startswith(STORED_XATTR_PREFIX):
-            raise CorruptRecordError(f"an extended attribute has a name that kmsfs did not give: {stored!r}")
-        padded = self._open(stored[len(STORED_XATTR_PREFIX) :], _XATTR_NAME_LABEL, "an attribute's name")
+            raise CorruptAttributeError(f"an extended attribute's name is not one of kmsfs's: {stored!r}")
+        sealed = stored[len(STORED_XATTR_PREFIX) :]
+        padded = self._open(sealed, _XATTR_NAME_LABEL, "an attribute's name", CorruptAttributeError)
         rest = padded.rstrip(b"\0")
         if len(padded) != len(rest) + _pad_size(len(rest)) or b"\0" in rest:
-            raise CorruptRecordError(f"an extended attribute's name is not canonical: {stored!r}")
+            raise CorruptAttributeError(f"an extended attribute's name is not canonical: {stored!r}")
         return XATTR_PREFIX + rest
 
     def seal_xattr_value(self, owner_id: bytes, name: bytes, value: bytes) -> bytes:
@@ -162,28 +168,30 @@ class RecordCipher:
         """Return the value that `stored` holds for the attribute `name` of `owner_id`.
 
         Raises:
-            CorruptRecordError: not the value of this attribute of this file or directory.
+            CorruptAttributeError: not the value of this attribute of this file or directory.
         """
         salt, nonce = stored[: xaes.SALT_SIZE], stored[xaes.SALT_SIZE : _NONCE_END]
         if len(stored) < XATTR_VALUE_OVERHEAD:
-            raise CorruptRecordError("an extended attribute's value is too short")
+            raise CorruptAttributeError("an extended attribute's value is too short")
         gcm = xaes.derive(self._xattr_key, salt)
         try:
             return gcm.decrypt(nonce, stored[_NONCE_END:], _XATTR_VALUE_LABEL + owner_id + name)
         except InvalidTag:
-            raise CorruptRecordError("an extended attribute's value does not authenticate") from None
+            raise CorruptAttributeError("an extended attribute's value does not authenticate") from None
 
     def _seal(self, plain: bytes, aad: bytes) -> bytes:
         return base64url.encode(self._siv.encrypt(plain, [aad]))
 
-    def _open(self, sealed: bytes, aad: bytes, what: str) -> bytes:
+    def _open(
+        self, sealed: bytes, aad: bytes, what: str, refusal: type[CorruptRecordError] = CorruptRecordError
+    ) -> bytes:
         try:
             raw = base64url.decode(sealed)
             if len(raw) <= _SIV_SIZE:
-                raise CorruptRecordError(f"{what} is too short")
+                raise refusal(f"{what} is too short")
             return self._siv.decrypt(raw, [aad])
         except (InvalidTag, ValueError):
-            raise CorruptRecordError(f"{what} does not authenticate") from None
+            raise refusal(f"{what} does not authenticate") from None
 
 
 def target_length(stored_size: int) -> int:
@@ -205,10 +213,10 @@ def xattr_value_length(stored_size: int) -> int:
     """Return the length of the value that a stored value of `stored_size` bytes holds.
 
     Raises:
-        CorruptRecordError: no stored value has that size.
+        CorruptAttributeError: no stored value has that size.
     """
     if stored_size < XATTR_VALUE_OVERHEAD:
-        raise CorruptRecordError("an extended attribute's value is too short")
+        raise CorruptAttributeError("an extended attribute's value is too short")
     return stored_size - XATTR_VALUE_OVERHEAD
 
 
