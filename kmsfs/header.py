@@ -189,7 +189,7 @@ def rewrap(clear: ClearHeader, volume_id: bytes, old: OpeningKey, new: SealingKe
     Raises:
         CorruptHeaderError: as from `unlock`.
     """
-    data_key = _data_key(clear, volume_id, old)
+    data_key = unwrap(clear, volume_id, old)
     return _wrapped(volume_id, clear.chunk_shift, clear.file_id, data_key, new)
 
 
@@ -249,12 +249,17 @@ def unlock(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> FileKeys:
     Raises:
         CorruptHeaderError: of another volume or key, or changed by someone without the keys.
     """
-    data_key = _data_key(clear, volume_id, key)
+    data_key = unwrap(clear, volume_id, key)
     content_key = hkdf.expand(data_key, _CONTENT_LABEL + volume_id + clear.file_id)
     return FileKeys(clear.file_id, clear.chunk_shift, clear.header_size, clear.clear, content_key)
 
 
-def _data_key(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> bytes:
+def unwrap(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> bytes:
+    """Return the data key of a parsed header, 32 bytes; `unlock` has what can be done with it.
+
+    Raises:
+        CorruptHeaderError: of another volume or key, or changed by someone without the keys.
+    """
     if clear.volume_id != volume_id:
         raise CorruptHeaderError("the header is of a file of another volume")
     if clear.reference != key.id or clear.mode is not key.mode:
