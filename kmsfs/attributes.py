@@ -18,6 +18,7 @@ from kmsfs.file import File
 from kmsfs.files import Files
 from kmsfs.geometry import Geometry
 from kmsfs.inodes import Inodes, Node
+from kmsfs.places import Places
 
 
 class Changes(NamedTuple):
@@ -48,13 +49,17 @@ class Attributes:
         inodes: what the kernel knows.
         directories: places.
         files: open files.
+        places: knows which files belong where they are.
         geometry: of the volume's files.
     """
 
-    def __init__(self, inodes: Inodes, directories: Directories, files: Files, geometry: Geometry) -> None:
+    def __init__(
+        self, inodes: Inodes, directories: Directories, files: Files, places: Places, geometry: Geometry
+    ) -> None:
         self._inodes = inodes
         self._directories = directories
         self._files = files
+        self._places = places
         self._geometry = geometry
 
     def getattr(self, nodeid: int) -> Entry:
@@ -96,8 +101,19 @@ class Attributes:
         writeback reads around what a program only writes.
 
         Raises:
+            CorruptFileError: it is damaged, or is not where it belongs.
             OSError: EACCES, EROFS, EIO where something else stands in its place.
         """
+        file = self.open_anywhere(node, writable=writable)
+        try:
+            self._places.check(node, file)
+        except BaseException:
+            self._files.release(node.inode)
+            raise
+        return file
+
+    def open_anywhere(self, node: Node, *, writable: bool) -> File:
+        """Do as `open_file` with a file of which nobody can tell where it belongs."""
         file = self._files.acquire(node.inode)
         if file is not None and writable and not file.chunks.is_writable:
             try:

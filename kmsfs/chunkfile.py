@@ -290,7 +290,7 @@ class ChunkFile:
                 self._reseal(self._block)
             raise
 
-    def bind(self, binding: bytes, next_binding: bytes | None = None) -> None:
+    def bind(self, binding: bytes | None, next_binding: bytes | None = None) -> None:
         """Tie the file to a place, and to one that it is about to get. One write of the header, if any.
 
         Raises:

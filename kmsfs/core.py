@@ -14,6 +14,7 @@ from kmsfs.geometry import Geometry
 from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
 from kmsfs.listing import Listing
 from kmsfs.openvolume import OpenVolume
+from kmsfs.places import Places
 from kmsfs.renaming import Renaming
 from kmsfs.reporting import Reports
 from kmsfs.tree import Owner, Tree
@@ -40,9 +41,10 @@ class Core:
         self.reports = Reports(self.inodes, volume.counters)
         self.files = Files(volume)
         self.directories = Directories(volume, device)
-        self.tree = Tree(self.inodes, self.directories, self.files, volume.records, geometry, device)
-        self.renaming = Renaming(self.inodes, self.directories, self.tree, volume.records)
-        self.attributes = Attributes(self.inodes, self.directories, self.files, geometry)
+        places = Places(volume.bindings, self.directories, self.files)
+        self.tree = Tree(self.inodes, self.directories, self.files, places, volume.records, geometry, device)
+        self.renaming = Renaming(self.inodes, self.directories, self.tree, places, volume.records)
+        self.attributes = Attributes(self.inodes, self.directories, self.files, places, geometry)
         self.xattrs = Xattrs(self.inodes, self.directories, self.files, self.attributes, volume.records)
         self.waiting = Waiting(volume.root_fd)
 

@@ -6,14 +6,15 @@ content or of FUSE. Raises CorruptRecordError, CorruptNameError, NameTooLongErro
 
 import errno
 import os
+import secrets
 import stat
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from kmsfs import backing, names, records
-from kmsfs.errors import CorruptNameError, CorruptRecordError
-from kmsfs.inodes import Directory
+from kmsfs.errors import CorruptNameError, CorruptRecordError, MovedDirectoryError
+from kmsfs.inodes import Directory, Node
 from kmsfs.names import StoredName
 from kmsfs.openvolume import OpenVolume
 from kmsfs.records import DirectoryRecord
@@ -74,10 +75,11 @@ class Directories:
 
         Raises:
             CorruptRecordError: its record is missing from a directory with entries, or does not authenticate.
+            MovedDirectoryError: it is not where it belongs.
         """
         if not directory.dir_id:
             try:
-                record = self._read_record(directory, self.dirfd(directory))
+                record = self._placed_record(directory)
             except CorruptRecordError as error:
                 error.inode = directory.inode
                 raise
@@ -118,6 +120,31 @@ class Directories:
             return self._volume.names.open(self.dir_id(directory), sidecar)
         return self._volume.names.open(self.dir_id(directory), stored)
 
+    def binding(self, node: Node) -> bytes:
+        """Return the binding of the place where a node stands, in a volume that has them.
+
+        Raises:
+            CorruptNameError: nobody with the key gave its directory such an entry.
+            CorruptRecordError: as `dir_id` of the directory that it is in.
+        """
+        if not node.binding:
+            bindings = self._volume.bindings
+            if bindings is None:
+                raise AssertionError("in this volume nothing is tied to its place")
+            if node.parent is None:
+                node.binding = bindings.root()
+            else:
+                directory, name, stored = self._last
+                if directory is not node.parent or stored.name != node.stored:
+                    name = self.plain_name(node.parent, node.stored)
+                node.binding = bindings.place(self.dir_id(node.parent), name)
+        return node.binding
+
+    def entry_binding(self, directory: Directory, name: bytes) -> bytes | None:
+        """Return the binding of the place that a plain name is; None where nothing is tied to its place."""
+        bindings = self._volume.bindings
+        return None if bindings is None else bindings.place(self.dir_id(directory), name)
+
     def add_sidecar(self, directory: Directory, stored: StoredName) -> None:
         """Make the sidecar of a long name; it comes before the entry.
 
@@ -149,9 +176,24 @@ class Directories:
             except FileNotFoundError:
                 return
 
-    def write_record(self, dirfd: int, policy: int) -> None:
-        """Give a new directory its record, under a fresh id and with the policy of its parent."""
-        record = DirectoryRecord(os.urandom(records.ID_SIZE), policy)
+    def record_of(self, dirfd: int) -> DirectoryRecord:
+        """Return the record of a directory, wherever that is.
+
+        Raises:
+            CorruptRecordError: it does not authenticate.
+            FileNotFoundError: there is none.
+        """
+        return self._volume.records.open(backing.readlink(dirfd, RECORD_NAME))
+
+    def replace_record(self, dirfd: int, record: DirectoryRecord) -> None:
+        """Give a directory another record, in one step."""
+        temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
+        backing.symlink(dirfd, temporary, self._volume.records.seal(record))
+        backing.rename(dirfd, temporary, dirfd, RECORD_NAME)
+
+    def write_record(self, dirfd: int, policy: int, binding: bytes | None) -> None:
+        """Give a new directory its record: a fresh id, the policy of its parent, the binding of its place."""
+        record = DirectoryRecord(os.urandom(records.ID_SIZE), policy, binding)
         backing.symlink(dirfd, RECORD_NAME, self._volume.records.seal(record))
 
     def is_empty(self, dirfd: int) -> bool:
@@ -213,7 +255,21 @@ class Directories:
         directory.dirfd = fd
         self._open[directory.nodeid] = directory
 
-    def _read_record(self, directory: Directory, dirfd: int) -> DirectoryRecord:
+    def _placed_record(self, directory: Directory) -> DirectoryRecord:
+        """Return a directory's record if it is tied to the place where it was found."""
+        if self._volume.bindings is None:
+            return self._read_record(directory, None)
+        try:
+            place = self.binding(directory)
+        except CorruptNameError as error:
+            raise MovedDirectoryError(f"a directory was moved: {error}") from error
+        record = self._read_record(directory, place)
+        if place not in (record.binding, record.next_binding):
+            raise MovedDirectoryError("a directory was moved: it was not put here by anybody with the key")
+        return record
+
+    def _read_record(self, directory: Directory, place: bytes | None) -> DirectoryRecord:
+        dirfd = self.dirfd(directory)
         try:
             sealed = backing.readlink(dirfd, RECORD_NAME)
         except OSError as error:
@@ -224,7 +280,7 @@ class Directories:
                 raise CorruptRecordError("a directory with entries has no record") from error
             policy = 0 if directory.parent is None else self.policy(directory.parent)
             dirfd = self.dirfd(directory)
-            self.write_record(dirfd, policy)
+            self.write_record(dirfd, policy, place)
             sealed = backing.readlink(dirfd, RECORD_NAME)
         return self._volume.records.open(sealed)
 

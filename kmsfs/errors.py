@@ -34,6 +34,10 @@ class CorruptRecordError(KmsfsError):
     """A directory's record, a symlink target or an extended attribute does not authenticate."""
 
 
+class MovedDirectoryError(CorruptRecordError):
+    """A directory is not where it belongs; its record itself is as it was written."""
+
+
 class CorruptTargetError(CorruptRecordError):
     """A symlink's target does not authenticate."""
 

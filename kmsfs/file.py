@@ -8,7 +8,8 @@ falls into the same tick of its clock. So what writing does to the times on the 
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from kmsfs import backing
 from kmsfs.chunkfile import ChunkFile
@@ -110,14 +111,26 @@ class File:
         Raises:
             OSError: from the store; the header is as it was.
         """
-        if self._times_ns is not None or not self.chunks.has_header:
+        with self._keeping_times():
             self.chunks.rewrap(keys)
-            return
-        self._note_times()
-        try:
-            self.chunks.rewrap(keys)
-        finally:
-            self.settle()
+
+    def bind(self, binding: bytes | None, next_binding: bytes | None = None) -> None:
+        """Tie the file to a place, and to one that it is about to get; content and times stay.
+
+        Raises:
+            OSError: from the store; the header is as it was.
+        """
+        with self._keeping_times():
+            self.chunks.bind(binding, next_binding)
+
+    def untie(self) -> None:
+        """Let the file be found under any name; content and times stay.
+
+        Raises:
+            OSError: from the store; the header is as it was.
+        """
+        with self._keeping_times():
+            self.chunks.untie()
 
     def settle(self) -> None:
         """Bring to the store whatever is still only here: times, the header of a file never written to."""
@@ -148,6 +161,18 @@ class File:
             self.settle()
         finally:
             self.chunks.close()
+
+    @contextmanager
+    def _keeping_times(self) -> Iterator[None]:
+        """Let the body write the header of a file that nobody has changed."""
+        if self._times_ns is not None or not self.chunks.has_header:
+            yield
+            return
+        self._note_times()
+        try:
+            yield
+        finally:
+            self.settle()
 
     def _note_times(self) -> None:
         status = os.fstat(self.chunks.fd)

@@ -94,6 +94,24 @@ class Files:
         self._open[inode] = (file, 1)
         return file
 
+    def load(self, fd: int, inode: int) -> File | None:
+        """Take over the descriptor of an existing backing file for the moment, whatever its length.
+
+        It is the caller's to close, and does not count as open. None, and closed, if its header is damaged.
+
+        Raises:
+            KeyUnavailableError: its key cannot be had.
+        """
+        try:
+            _require_file(os.fstat(fd), inode)
+            return File(self._loader.load(fd, inode))
+        except CorruptFileError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+
     def release(self, inode: int) -> None:
         """Count one open less; the last one settles the file and keeps it ready for a while.
 
@@ -147,10 +165,14 @@ class Files:
 
     def _read(self, fd: int, inode: int) -> File:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_ino != inode:
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        _require_file(status, inode)
         chunks = self._loader.load(fd, inode)
         if status.st_size != chunks.backing_size:
             reason = "truncated" if status.st_size < chunks.backing_size else "extended"
             raise CorruptFileError(inode, None, reason)
         return File(chunks)
+
+
+def _require_file(status: os.stat_result, inode: int) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_ino != inode:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))

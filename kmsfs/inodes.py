@@ -103,6 +103,12 @@ class Directory(Node):
         self.policy = 0
         self.dirfd = -1
 
+    def place(self, parent: "Directory", stored: bytes) -> None:
+        """Note a place; whether the directory belongs there is to be looked at again."""
+        if not self.stands_at(parent, stored):
+            super().place(parent, stored)
+            self.dir_id = b""
+
 
 class Inodes:
     """The table of nodes.

@@ -14,10 +14,26 @@ from typing import Final
 from kmsfs import backing
 from kmsfs.directories import TEMPORARY_PREFIX, Cleared, Directories
 from kmsfs.inodes import Directory, Inodes
+from kmsfs.places import Places
 from kmsfs.records import RecordCipher
 from kmsfs.tree import Tree
 
 _FLAGS: Final = frozenset({0, backing.RENAME_NOREPLACE, backing.RENAME_EXCHANGE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A name in a directory.
+
+    Attributes:
+        parent: the directory.
+        stored: the name on the store.
+        binding: of the place; None where nothing is tied to its place.
+    """
+
+    parent: Directory
+    stored: bytes
+    binding: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +51,17 @@ class Renaming:
         inodes: what the kernel knows.
         directories: places and names.
         tree: told of what a rename replaces.
+        places: ties what moves to its new place.
         records: reseals symlink targets.
     """
 
-    def __init__(self, inodes: Inodes, directories: Directories, tree: Tree, records: RecordCipher) -> None:
+    def __init__(
+        self, inodes: Inodes, directories: Directories, tree: Tree, places: Places, records: RecordCipher
+    ) -> None:
         self._inodes = inodes
         self._directories = directories
         self._tree = tree
+        self._places = places
         self._records = records
 
     def rename(self, old_id: int, old_name: bytes, new_id: int, new_name: bytes, flags: int) -> None:
@@ -57,66 +77,54 @@ class Renaming:
         old = self._directories.stored_name(old_parent, old_name).name
         new = self._directories.stored_name(new_parent, new_name)
         status = backing.stat(self._directories.dirfd(old_parent), old)
+        there = _Place(new_parent, new.name, self._directories.entry_binding(new_parent, new_name))
+        here = _Place(old_parent, old, self._directories.entry_binding(old_parent, old_name))
         if flags == backing.RENAME_EXCHANGE:
-            self._exchange(old_parent, old, new_parent, new.name, status)
+            self._exchange(here, there, status)
             return
         self._directories.add_sidecar(new_parent, new)
         try:
-            self._rename(old_parent, old, new_parent, new.name, status, flags)
+            self._rename(here, there, status, flags)
         except BaseException:
             self._directories.drop_unused_sidecar(new_parent, new)
             raise
 
-    def _rename(
-        self,
-        old_parent: Directory,
-        old: bytes,
-        new_parent: Directory,
-        new: bytes,
-        status: stat_result,
-        flags: int,
-    ) -> None:
-        target = self._target(new_parent, new)
+    def _rename(self, old: _Place, new: _Place, status: stat_result, flags: int) -> None:
+        target = self._target(new)
         if target is not None and target.status.st_ino == status.st_ino and not flags:
             # Two names of one inode, or one name: POSIX has nothing happen.
             os.close(target.fd)
             return
         try:
-            former_fd = self._replace(target, old_parent, old, new_parent, new, status, flags)
+            former_fd = self._replace(target, old, new, status, flags)
         except BaseException:
             if target is not None:
                 os.close(target.fd)
             raise
         if target is not None:
             # The new name is taken again at once, so its sidecar stays.
-            self._tree.gone(new_parent, new, target.fd, target.status, keep_sidecar=True)
-        self._follow(old_parent, old, new_parent, new, status, former_fd)
-        self._directories.drop_sidecar(old_parent, old)
+            self._tree.gone(new.parent, new.stored, target.fd, target.status, keep_sidecar=True)
+        self._follow(old, new, status, former_fd)
+        self._directories.drop_sidecar(old.parent, old.stored)
 
     def _replace(
-        self,
-        target: _Target | None,
-        old_parent: Directory,
-        old: bytes,
-        new_parent: Directory,
-        new: bytes,
-        status: stat_result,
-        flags: int,
+        self, target: _Target | None, old: _Place, new: _Place, status: stat_result, flags: int
     ) -> int:
         """Move over what stands at the new name, if anything does; return what `_move` does."""
         if target is not None and flags == backing.RENAME_NOREPLACE:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         cleared = self._clear(target)
         try:
-            return self._move(old_parent, old, new_parent, new, status)
+            with self._places.moving(old.parent, old.stored, status, old.binding, new.binding):
+                return self._move(old, new, status)
         except BaseException:
             if target is not None and cleared is not None:
                 self._directories.restore(target.fd, cleared)
             raise
 
-    def _target(self, parent: Directory, stored: bytes) -> _Target | None:
+    def _target(self, place: _Place) -> _Target | None:
         try:
-            fd = backing.open_path(self._directories.dirfd(parent), stored)
+            fd = backing.open_path(self._directories.dirfd(place.parent), place.stored)
         except FileNotFoundError:
             return None
         return _Target(fd, os.fstat(fd))
@@ -127,67 +135,65 @@ class Renaming:
             return None
         return self._directories.clear(target.fd)
 
-    def _move(
-        self, old_parent: Directory, old: bytes, new_parent: Directory, new: bytes, status: stat_result
-    ) -> int:
+    def _move(self, old: _Place, new: _Place, status: stat_result) -> int:
         """Rename; return a descriptor of the inode that a resealed symlink was before, or -1."""
-        temporary = self._resealed(old_parent, old, new_parent, status)
-        old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
+        temporary = self._resealed(old, new.parent, status)
+        old_fd, new_fd = self._directories.dirfds(old.parent, new.parent)
         if temporary is None:
-            backing.rename(old_fd, old, new_fd, new)
+            backing.rename(old_fd, old.stored, new_fd, new.stored)
             return -1
-        former_fd = backing.open_path(old_fd, old)
+        former_fd = backing.open_path(old_fd, old.stored)
         try:
-            backing.rename(new_fd, temporary, new_fd, new)
+            backing.rename(new_fd, temporary, new_fd, new.stored)
         except BaseException:
             os.close(former_fd)
             backing.unlink(new_fd, temporary)
             raise
-        backing.unlink(old_fd, old)
+        backing.unlink(old_fd, old.stored)
         return former_fd
 
-    def _exchange(
-        self, old_parent: Directory, old: bytes, new_parent: Directory, new: bytes, status: stat_result
-    ) -> None:
-        other = backing.stat(self._directories.dirfd(new_parent), new)
+    def _exchange(self, old: _Place, new: _Place, status: stat_result) -> None:
+        other = backing.stat(self._directories.dirfd(new.parent), new.stored)
         if other.st_ino == status.st_ino:
             return
-        there = self._resealed(old_parent, old, new_parent, status)
+        there = self._resealed(old, new.parent, status)
         back = None
         try:
-            back = self._resealed(new_parent, new, old_parent, other)
-            old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-            backing.rename(old_fd, old, new_fd, new, backing.RENAME_EXCHANGE)
+            back = self._resealed(new, old.parent, other)
+            with (
+                self._places.moving(old.parent, old.stored, status, old.binding, new.binding),
+                self._places.moving(new.parent, new.stored, other, new.binding, old.binding),
+            ):
+                old_fd, new_fd = self._directories.dirfds(old.parent, new.parent)
+                backing.rename(old_fd, old.stored, new_fd, new.stored, backing.RENAME_EXCHANGE)
         except BaseException:
-            for parent, temporary in ((new_parent, there), (old_parent, back)):
+            for parent, temporary in ((new.parent, there), (old.parent, back)):
                 if temporary is not None:
                     backing.unlink(self._directories.dirfd(parent), temporary)
             raise
-        self._follow(old_parent, old, new_parent, new, status, self._take_place(new_parent, new, there))
-        self._follow(new_parent, new, old_parent, old, other, self._take_place(old_parent, old, back))
+        self._follow(old, new, status, self._take_place(new, there))
+        self._follow(new, old, other, self._take_place(old, back))
 
-    def _take_place(self, parent: Directory, stored: bytes, temporary: bytes | None) -> int:
+    def _take_place(self, place: _Place, temporary: bytes | None) -> int:
         """Put a resealed symlink where the one that it is a copy of has come to; return as `_move` does."""
         if temporary is None:
             return -1
-        dirfd = self._directories.dirfd(parent)
-        former_fd = backing.open_path(dirfd, stored)
-        backing.rename(dirfd, temporary, dirfd, stored)
+        dirfd = self._directories.dirfd(place.parent)
+        former_fd = backing.open_path(dirfd, place.stored)
+        backing.rename(dirfd, temporary, dirfd, place.stored)
         return former_fd
 
-    def _resealed(
-        self, old_parent: Directory, old: bytes, new_parent: Directory, status: stat_result
-    ) -> bytes | None:
+    def _resealed(self, old: _Place, new_parent: Directory, status: stat_result) -> bytes | None:
         """Make a copy of a symlink that is to move to another directory, sealed for that one.
 
         A symlink's target cannot be changed, so it becomes another inode; owner and times are kept. Returns
         its temporary name in `new_parent`, or None for what can move as it is.
         """
-        if old_parent is new_parent or not stat.S_ISLNK(status.st_mode):
+        if old.parent is new_parent or not stat.S_ISLNK(status.st_mode):
             return None
-        old_id, new_id = self._directories.dir_id(old_parent), self._directories.dir_id(new_parent)
-        old_fd, new_fd = self._directories.dirfds(old_parent, new_parent)
-        target = self._records.open_target(old_id, backing.readlink(old_fd, old))
+        old_id, new_id = self._directories.dir_id(old.parent), self._directories.dir_id(new_parent)
+        old_fd, new_fd = self._directories.dirfds(old.parent, new_parent)
+        target = self._records.open_target(old_id, backing.readlink(old_fd, old.stored))
         temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
         backing.symlink(new_fd, temporary, self._records.seal_target(new_id, target))
         try:
@@ -208,27 +214,19 @@ class Renaming:
             os.close(fd)
         backing.utimens(dirfd, stored, (status.st_atime_ns, status.st_mtime_ns))
 
-    def _follow(
-        self,
-        old_parent: Directory,
-        old: bytes,
-        new_parent: Directory,
-        new: bytes,
-        status: stat_result,
-        former_fd: int,
-    ) -> None:
+    def _follow(self, old: _Place, new: _Place, status: stat_result, former_fd: int) -> None:
         """Note where a renamed inode stands now. Takes over `former_fd`, which `_move` returned."""
         node = self._inodes.known(status.st_ino)
         if former_fd < 0:
             if node is not None:
-                node.move(old_parent, old, new_parent, new)
+                node.move(old.parent, old.stored, new.parent, new.stored)
         elif node is None:
             os.close(former_fd)
         elif status.st_nlink == 1:
-            node.move(old_parent, old, new_parent, new)
-            now = backing.stat(self._directories.dirfd(new_parent), new)
+            node.move(old.parent, old.stored, new.parent, new.stored)
+            now = backing.stat(self._directories.dirfd(new.parent), new.stored)
             self._inodes.renumber(node, now.st_ino, former_fd)
-        elif node.leave(old_parent, old):
+        elif node.leave(old.parent, old.stored):
             # The number stays with the names that the inode still has.
             os.close(former_fd)
         else:

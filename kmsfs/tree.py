@@ -22,6 +22,7 @@ from kmsfs.files import Files
 from kmsfs.geometry import Geometry
 from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.names import StoredName
+from kmsfs.places import Places
 from kmsfs.records import RecordCipher
 
 _KEPT_BY_CHOWN: Final = ~(stat.S_ISUID | stat.S_ISGID)
@@ -41,6 +42,7 @@ class Tree:
         inodes: what the kernel knows.
         directories: places and names.
         files: open files.
+        places: told of files that get one more name.
         records: seals symlink targets.
         geometry: of the volume's files.
         device: st_dev of the store.
@@ -51,6 +53,7 @@ class Tree:
         inodes: Inodes,
         directories: Directories,
         files: Files,
+        places: Places,
         records: RecordCipher,
         geometry: Geometry,
         device: int,
@@ -58,6 +61,7 @@ class Tree:
         self._inodes = inodes
         self._directories = directories
         self._files = files
+        self._places = places
         self._records = records
         self._geometry = geometry
         self._device = device
@@ -104,12 +108,15 @@ class Tree:
             fd = backing.create_file(dirfd, made, stat.S_IMODE(mode))
             try:
                 status = self._own(fd, dirfd, mode, owner)
-                file = self._files.create(fd, status.st_ino, self._directories.policy(parent))
+                binding = self._directories.entry_binding(parent, name)
+                file = self._files.create(fd, status.st_ino, self._directories.policy(parent), binding)
             except BaseException:
                 os.close(fd)
                 backing.unlink(dirfd, made)
                 raise
-            return self.found(parent, made, status), file
+            entry = self.found(parent, made, status)
+            self._inodes[entry.nodeid].binding = binding or b""
+            return entry, file
 
     def mknod(self, parent_id: int, name: bytes, mode: int, rdev: int, owner: Owner) -> Entry:
         """Create a FIFO, socket, device node or empty regular file."""
@@ -135,7 +142,8 @@ class Tree:
             backing.mkdir(dirfd, temporary, 0o700)
             fd = backing.open_directory(dirfd, temporary)
             try:
-                self._directories.write_record(fd, self._directories.policy(parent))
+                binding = self._directories.entry_binding(parent, name)
+                self._directories.write_record(fd, self._directories.policy(parent), binding)
                 inherited = os.fstat(fd).st_mode & stat.S_ISGID
                 self._own(fd, dirfd, 0, owner)
                 backing.chmod(fd, stat.S_IMODE(mode) | inherited)
@@ -188,7 +196,10 @@ class Tree:
             old_dirfd, dirfd = self._directories.dirfds(_parent(node), parent)
             if parent is not node.parent and stat.S_ISLNK(backing.stat(old_dirfd, node.stored).st_mode):
                 raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            self._places.untie(node)
+            old_dirfd, dirfd = self._directories.dirfds(_parent(node), parent)
             backing.link(old_dirfd, node.stored, dirfd, stored.name)
+            self._inodes.moves += 1
             return self.found(parent, stored.name, backing.stat(dirfd, stored.name))
 
     def unlink(self, parent_id: int, name: bytes) -> None:
