@@ -17,8 +17,9 @@ from typing import Final
 import pyfuse3
 import trio
 
-from kmsfs import backing, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
+from kmsfs import backing, control, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
 from kmsfs.connect import connected
+from kmsfs.core import Core
 from kmsfs.daemonize import Start
 from kmsfs.fuse_loop import serve
 from kmsfs.mountpoint import MountRefusedError
@@ -126,7 +127,7 @@ async def _serve(session: _Session, start: Start) -> None:
     words = libfuse_options(session.options, session.ciphertext)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_announce, session, start)
+            nursery.start_soon(_announce, session, start, operations.core)
             nursery.start_soon(_stop_when_told, signals, session.mountpoint)
             try:
                 await serve(operations, session.mountpoint, words)
@@ -136,8 +137,8 @@ async def _serve(session: _Session, start: Start) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def _announce(session: _Session, start: Start) -> None:
-    """Wait until the mount answers and say so; then answer those who ask for its status."""
+async def _announce(session: _Session, start: Start, core: Core) -> None:
+    """Wait until the mount answers and say so; then answer those who come to its door."""
     mounted = await _appeared(session.mountpoint)
     try:
         # In a thread, or it would wait for an answer that nobody but this one can give.
@@ -156,7 +157,7 @@ async def _announce(session: _Session, start: Start) -> None:
         notify_manager(f"READY=1\nSTATUS=mounted at {session.mountpoint}")
         start.ready()
         if door is not None:
-            await statusdoor.answer(door, session.report)
+            await statusdoor.answer(door, lambda line: control.converse(line, core, session.report))
 
 
 async def _appeared(mountpoint: str) -> mountinfo.Mount:

@@ -1,26 +1,38 @@
-"""Owns the door at which a running mount tells its status: a Unix socket that writes one JSON object.
+"""Owns the door at which a running mount tells its status and takes commands: a Unix socket, both its ends.
 
 A socket rather than a file that is rewritten now and then: what it tells is of this moment, an idle mount
 writes nothing, and no answer means that the process hangs. It lies in the runtime directory of whoever
-mounted and is named after the mount's device number, so the kernel's table of mounts leads to it.
+mounted and is named after the mount's device number, so the kernel's table of mounts leads to it. What is
+said there, line by line, is `control`'s.
 """
 
 import json
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
+from kmsfs import refusals
+from kmsfs.errors import KmsfsError
+from kmsfs.jobs import Call, Progress
+
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
 _TIMEOUT_SECONDS: Final = 3.0
 _MAX_BYTES: Final = 64 * 1024
+_MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _BACKLOG: Final = 8
+
+Conversation = Generator[bytes | Call | None, None, None]
+
+
+class NoAnswerError(KmsfsError):
+    """Nobody is behind the door of a mount, it is another user's, or the mount ended meanwhile."""
 
 
 def socket_path(owner_uid: int, device: str, environ: Mapping[str, str]) -> Path:
@@ -56,32 +68,98 @@ def listening(path: Path) -> Iterator[socket.socket]:
                     path.unlink()
 
 
-async def answer(door: socket.socket, report: Callable[[], Mapping[str, object]]) -> None:
-    """Answer whoever asks, with what `report` returns at that moment, until cancelled."""
+async def answer(door: socket.socket, converse: Callable[[bytes], Conversation]) -> None:
+    """Hold a conversation with everybody who comes and says one line, until cancelled.
+
+    When the other side goes away, the conversation is closed where it was.
+    """
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(door))
 
-    async def tell(stream: trio.SocketStream) -> None:
-        with trio.move_on_after(_TIMEOUT_SECONDS):
-            try:
-                await stream.send_all(json.dumps(report()).encode())
-            except trio.BrokenResourceError:
+    async def serve(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            line = b""
+            with trio.move_on_after(_TIMEOUT_SECONDS):
+                line = await _line(stream)
+            if not line:
                 return
+            with closing(converse(line)) as conversation:
+                for step in conversation:
+                    await _do(step, stream)
 
-    await trio.serve_listeners(tell, [listener])
+    await trio.serve_listeners(serve, [listener])
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    """Return the first line that somebody says; empty where it is none."""
+    said = b""
+    while b"\n" not in said and len(said) < _MAX_BYTES and (part := await stream.receive_some(_MAX_BYTES)):
+        said += part
+    return said.partition(b"\n")[0] if b"\n" in said else b""
+
+
+async def _do(step: bytes | Call | None, stream: trio.SocketStream) -> None:
+    if isinstance(step, bytes):
+        await stream.send_all(step)
+    elif step is not None:
+        await trio.to_thread.run_sync(step.work)
+    else:
+        await trio.lowlevel.checkpoint()
 
 
 def ask(path: Path) -> dict[str, Any] | None:
-    """Return what a mount tells, or None when nobody answers (in time, or to us)."""
+    """Return what a mount tells of itself, or None when nobody answers (in time, or to us)."""
+    try:
+        with _asking(path, {"ask": "status"}) as door:
+            lines = list(_lines(door, _MAX_BYTES))
+    except OSError:
+        return None
+    return parse(lines[0]) if lines else None
+
+
+def command(path: Path, request: Mapping[str, object]) -> Generator[Progress, None, Mapping[str, object]]:
+    """Have a mount do something; yield what it tells of how far it is, return what it ends with.
+
+    Raises:
+        NoAnswerError: nobody is behind the door, it is another user's, or the mount ended meanwhile.
+        Exception: what the job on the mount raised.
+    """
+    with ExitStack() as stack:
+        try:
+            door = stack.enter_context(_asking(path, request))
+        except PermissionError:
+            raise NoAnswerError("only root and the user who mounted it may command this mount") from None
+        except OSError:
+            raise NoAnswerError("the mount does not answer") from None
+        # Connected and asked: what takes long now is work.
+        door.settimeout(None)
+        for line in _lines(door, _MAX_ANSWER_BYTES):
+            told = parse(line) or {}
+            if "progress" in told:
+                yield told["progress"]
+            elif "error" in told:
+                raise refusals.read(told)
+            elif told.pop("done", False):
+                return told
+    raise NoAnswerError("the mount ended before it was done")
+
+
+@contextmanager
+def _asking(path: Path, request: Mapping[str, object]) -> Iterator[socket.socket]:
+    """Connect to a door and say one line."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as door:
         door.settimeout(_TIMEOUT_SECONDS)
-        parts: list[bytes] = []
-        try:
-            door.connect(str(path))
-            while sum(map(len, parts)) < _MAX_BYTES and (part := door.recv(_MAX_BYTES)):
-                parts.append(part)
-        except OSError:
-            return None
-    return parse(b"".join(parts))
+        door.connect(str(path))
+        door.sendall(json.dumps(request).encode() + b"\n")
+        yield door
+
+
+def _lines(door: socket.socket, limit: int) -> Iterator[bytes]:
+    """Yield the lines that are said, whole ones of at most `limit` bytes."""
+    rest = b""
+    with suppress(ConnectionError):
+        while len(rest) < limit and (part := door.recv(_MAX_BYTES)):
+            *whole, rest = (rest + part).split(b"\n")
+            yield from whole
 
 
 def parse(told: bytes) -> dict[str, Any] | None:
