@@ -6,15 +6,16 @@ into. What moves from where the visit has not been to where it has been is misse
 
 import os
 import stat
-from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from kmsfs import backing, names
 from kmsfs.core import Core
-from kmsfs.errors import KmsfsError, WaitNeededError
+from kmsfs.errors import KmsfsError
 from kmsfs.inodes import Directory, Node
+from kmsfs.jobs import Call, called, patiently
 
-Result = TypeVar("Result")
+__all__ = ["Call", "Place", "Refusal", "Step", "called", "files", "patiently", "refusal"]
 
 
 class Refusal(NamedTuple):
@@ -31,40 +32,8 @@ class Refusal(NamedTuple):
     reason: str
 
 
-class Call(NamedTuple):
-    """Something that waits, for an agent or a disk, and may be done in another thread; it raises nothing."""
-
-    work: Callable[[], None]
-
-
 # What a long job yields: something to do, something to tell, or nothing but a chance to do other things.
 Step = Call | Refusal | None
-
-
-def called(work: Callable[[], Result]) -> Generator[Call, None, Result]:
-    """Have something done that waits; return or raise what it does."""
-    results: list[Result] = []
-    failures: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except Exception as error:  # noqa: BLE001 - raised below, in the thread of whoever asked for it
-            failures.append(error)
-
-    yield Call(run)
-    if failures:
-        raise failures[0]
-    return results[0]
-
-
-def patiently(work: Callable[[], Result]) -> Generator[Call, None, Result]:
-    """Make a call of the core that may need an answer of the agent first, until it does not."""
-    while True:
-        try:
-            return work()
-        except WaitNeededError as wait:
-            yield Call(wait.work)
 
 
 class Place(NamedTuple):
