@@ -1,48 +1,40 @@
-"""Owns getting a volume's keys from the agent: the volume key, and the bucket keys that wrap data keys.
+"""Owns getting a volume's keys when it is opened: the volume key, and what each policy makes files with.
 
-As with S3 Bucket Keys, one call to the agent serves many files. A mount that finds the KMS key rotated since
-the newest bucket key was made makes a new one. Knows the agent only by its client; knows nothing of where the
-description is stored.
+As with S3 Bucket Keys, one call to the service serves many files. A mount that finds the KMS key rotated
+since the newest bucket key was made makes a new one. Knows the service only by what `kms` asks it; knows
+nothing of where the description is stored.
 """
 
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import NamedTuple
 
-from agent.api import errors as kms
-from agent.api import operations
-from agent.api.enums import DataKeySpec
-from agent.api.operations import Operation
-from agent.api.shapes.base import Shape
-from agent.api.shapes.cryptographic import DecryptRequest, GenerateDataKeyRequest
-from agent.api.shapes.keys import DescribeKeyRequest
-from agent.client import AgentClient
-from kmsfs.bucketkeys import BUCKET_KEY_ID_SIZE, BUCKET_KEY_SIZE, BucketKey
+from agent.client import AgentError
+from kmsfs import customerkeys, kms, volume
+from kmsfs.bucketkeys import BUCKET_KEY_ID_SIZE, BucketKey
+from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
+from kmsfs.directkeys import DirectKeys
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
-from kmsfs.keyring import Keyring
+from kmsfs.keyring import Keyring, PolicyKeys
+from kmsfs.kms import Kms
+from kmsfs.patience import Patience
 from kmsfs.volume import BucketKeyEntry, Policy, VolumeDescription
-
-__all__ = ["BucketKey", "Keyring", "fetch_bucket_keys", "fetch_volume_key", "new_volume_key"]
-
-Request = TypeVar("Request", bound=Shape)
-Response = TypeVar("Response", bound=Shape)
-
-_NEXT_STEPS: Final[dict[type[kms.ServiceError], str]] = {
-    kms.AccessDeniedException: "Ask the owner of the key to allow you to use it.",
-    kms.DisabledException: "Enable it with: kms-agent key enable {key}",
-    kms.InvalidCiphertextException: "The agent does not have the key material that this was encrypted under.",
-    kms.KMSInvalidStateException: "See its state with: kms-agent key show {key}",
-    kms.NotFoundException: "Ask an agent that has this key: --agent URL or KMS_AGENT_URL names it.",
-}
-_NEXT_STEP: Final = "See: kms-agent key show {key}"
+from kmsfs.wrapping import policy_reference
 
 
-def new_volume_key(client: AgentClient, key_id: str, volume_id: bytes) -> tuple[bytes, bytes, str]:
+class Fetched(NamedTuple):
+    """The keys of one policy, and the bucket key that was made for it, if one was."""
+
+    keys: PolicyKeys
+    made: BucketKeyEntry | None = None
+
+
+def new_volume_key(service: Kms, key_id: str, volume_id: bytes) -> tuple[bytes, bytes, str]:
     """Make the volume key of a new volume.
 
     Args:
-        client: of the agent.
+        service: who makes it.
         key_id: key id, key ARN, alias name or alias ARN.
         volume_id: 16 bytes.
 
@@ -50,148 +42,155 @@ def new_volume_key(client: AgentClient, key_id: str, volume_id: bytes) -> tuple[
         The volume key (32 bytes), its CiphertextBlob, and the ARN of the KMS key behind it.
 
     Raises:
-        KeyUnavailableError: the agent refuses.
-        AgentError: no agent can be asked.
+        KeyUnavailableError: the service refuses.
+        AgentError: it cannot be asked.
     """
-    return _generate(client, key_id, _volume_context(volume_id))[:3]
+    made = kms.generate_data_key(service, key_id, kms.volume_context(volume_id))
+    return made.plaintext, made.blob, made.key_arn
 
 
-def fetch_volume_key(client: AgentClient, description: VolumeDescription) -> bytes:
+def fetch_volume_key(
+    service: Kms, description: VolumeDescription, customer_keys: CustomerKeys = NO_CUSTOMER_KEYS
+) -> bytes:
     """Return the volume key (32 bytes); `description` need not be verified yet.
 
     Raises:
         CorruptVolumeError: the ciphertext is not of this volume and KMS key, or was changed.
-        KeyUnavailableError: the agent refuses.
+        KeyUnavailableError: the service refuses, or the customer's key was not given.
         AgentError: no agent can be asked.
     """
-    context = _volume_context(description.volume_id)
-    key_arn = description.policies[0].key_arn
+    own, volume_id = description.policies[0], description.volume_id
+    if own.mode == volume.CUSTOMER:
+        wrapping = customer_keys.require(own, volume_id)
+        return customerkeys.unwrap_volume_key(wrapping, description.volume_key_blob, volume_id)
     try:
-        return _decrypt(client, key_arn, description.volume_key_blob, context)
+        return kms.decrypt(service, own.key_arn, description.volume_key_blob, kms.volume_context(volume_id))
     except KeyUnavailableError as error:
-        if not isinstance(error.__cause__, (kms.InvalidCiphertextException, kms.IncorrectKeyException)):
+        if not kms.is_foreign(error):
             raise
         raise CorruptVolumeError(
-            f"{key_arn} did not encrypt the volume key in the volume description for this volume: the "
+            f"{own.key_arn} did not encrypt the volume key in the volume description for this volume: the "
             "description was changed, or belongs to another agent; restore volume.yaml from a copy",
         ) from error
 
 
-def fetch_bucket_keys(
-    client: AgentClient, description: VolumeDescription, *, renew: bool = True
+def fetch_keys(
+    service: Kms,
+    description: VolumeDescription,
+    customer_keys: CustomerKeys = NO_CUSTOMER_KEYS,
+    *,
+    renew: bool = True,
 ) -> tuple[Keyring, VolumeDescription]:
-    """Get every bucket key, and make a new one for each policy whose KMS key was rotated.
+    """Get the keys of every policy, and make a new bucket key for each one whose KMS key was rotated.
 
     Files are lost if they are written under a bucket key that the stored description does not hold: where the
     returned description is not `description`, it has to be durable on disk before the keyring is used.
 
     Args:
-        client: of the agent.
+        service: who is asked, now and later.
         description: verified.
+        customer_keys: that the user gave.
         renew: False makes no new key and leaves the description as it is, for a read-only mount; policies
             that have no bucket key yet then have no current one.
 
     Raises:
-        KeyUnavailableError: the agent refuses the current key of policy 0 to a mount for writing. Other keys
-            that cannot be had are remembered with the reason, and refused when they are asked for.
-        AgentError: no agent can be asked.
+        KeyUnavailableError: the service refuses the current key of policy 0 to a mount for writing. Other
+            keys that cannot be had are remembered with the reason, and refused when they are asked for.
+        AgentError: no agent can be asked for the keys of policy 0.
     """
-    keys: dict[bytes, BucketKey] = {}
-    reasons: dict[bytes, str] = {}
-    for entry in description.bucket_keys:
-        key_arn = description.policies[entry.policy].key_arn
-        context = _policy_context(description.volume_id, entry.policy)
-        try:
-            keys[entry.id] = BucketKey(entry.id, _decrypt(client, key_arn, entry.blob, context))
-        except KeyUnavailableError as error:
-            reasons[entry.id] = str(error)
-    current: dict[int, BucketKey] = {}
-    policy_reasons: dict[int, str] = {}
-    made: list[BucketKeyEntry] = []
+    keyring, patience = Keyring(), Patience()
+    made = []
     for policy in description.policies:
-        newest = _newest(description, policy)
         try:
-            if renew and _is_outdated(client, policy, newest):
-                newest, key = _new_bucket_key(client, description.volume_id, policy)
-                made.append(newest)
-                keys[newest.id] = key
-        except KeyUnavailableError as error:
-            policy_reasons[policy.index] = str(error)
-            continue
-        if newest is None:
-            policy_reasons[policy.index] = f"policy {policy.index} has no bucket key yet: mount for writing"
-        elif newest.id in keys:
-            current[policy.index] = keys[newest.id]
-        else:
-            policy_reasons[policy.index] = reasons[newest.id]
-    if renew and 0 in policy_reasons:
-        raise KeyUnavailableError(policy_reasons[0])
-    keyring = Keyring(tuple(keys.values()), current, reasons, policy_reasons)
+            fetched = fetch_policy(service, description, policy, customer_keys, patience, renew=renew)
+        except AgentError as error:
+            # Only here can a volume be without its agent: its own key is a customer's.
+            if description.policies[0].mode != volume.CUSTOMER:
+                raise
+            fetched = Fetched(_unasked(description, policy, str(error)))
+        if renew and policy.index == 0 and fetched.keys.reason:
+            raise KeyUnavailableError(fetched.keys.reason)
+        keyring.put(fetched.keys)
+        if fetched.made is not None:
+            made.append(fetched.made)
     if not made:
         return keyring, description
     return keyring, replace(description, bucket_keys=(*description.bucket_keys, *made))
 
 
-def _newest(description: VolumeDescription, policy: Policy) -> BucketKeyEntry | None:
-    entries = (entry for entry in reversed(description.bucket_keys) if entry.policy == policy.index)
-    return next(entries, None)
+def fetch_policy(
+    service: Kms,
+    description: VolumeDescription,
+    policy: Policy,
+    customer_keys: CustomerKeys,
+    patience: Patience,
+    *,
+    renew: bool = True,
+) -> Fetched:
+    """Get the keys of one policy, which `description` need not name yet; arguments as of `fetch_keys`.
+
+    Raises:
+        AgentError: no agent can be asked. What it refuses is in the answer, as a reason.
+    """
+    volume_id = description.volume_id
+    if policy.mode == volume.DIRECT:
+        return Fetched(PolicyKeys(policy.index, direct=DirectKeys(service, volume_id, policy, patience)))
+    if policy.mode == volume.CUSTOMER:
+        return Fetched(_customers(policy, volume_id, customer_keys))
+    return _bucket(service, description, policy, renew=renew)
 
 
-def _is_outdated(client: AgentClient, policy: Policy, newest: BucketKeyEntry | None) -> bool:
-    if newest is None:
-        return True
-    request = DescribeKeyRequest(key_id=policy.key_arn)
-    metadata = _call(client, operations.DESCRIBE_KEY, request, policy.key_arn).key_metadata
-    # A service that does not tell its material is taken not to have rotated.
-    return metadata.current_key_material_id not in (None, newest.key_material_id)
-
-
-def _new_bucket_key(
-    client: AgentClient, volume_id: bytes, policy: Policy
-) -> tuple[BucketKeyEntry, BucketKey]:
-    context = _policy_context(volume_id, policy.index)
-    plaintext, blob, _, material_id = _generate(client, policy.key_arn, context)
-    key = BucketKey(os.urandom(BUCKET_KEY_ID_SIZE), plaintext)
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return BucketKeyEntry(key.id, policy.index, blob, material_id, created), key
-
-
-def _generate(
-    client: AgentClient, key_id: str, context: dict[str, str]
-) -> tuple[bytes, bytes, str, str | None]:
-    request = GenerateDataKeyRequest(key_id=key_id, encryption_context=context, key_spec=DataKeySpec.AES_256)
-    response = _call(client, operations.GENERATE_DATA_KEY, request, key_id)
-    key = _checked(response.plaintext, key_id)
-    return key, response.ciphertext_blob, response.key_id, response.key_material_id
-
-
-def _decrypt(client: AgentClient, key_arn: str, blob: bytes, context: dict[str, str]) -> bytes:
-    request = DecryptRequest(ciphertext_blob=blob, encryption_context=context, key_id=key_arn)
-    return _checked(_call(client, operations.DECRYPT, request, key_arn).plaintext, key_arn)
-
-
-def _checked(plaintext: bytes | None, key_id: str) -> bytes:
-    if plaintext is None or len(plaintext) != BUCKET_KEY_SIZE:
-        raise KeyUnavailableError(f"the agent answered for {key_id} with something that is not a 256-bit key")
-    return plaintext
-
-
-def _call(
-    client: AgentClient, operation: Operation[Request, Response], request: Request, key_id: str
-) -> Response:
+def _customers(policy: Policy, volume_id: bytes, customer_keys: CustomerKeys) -> PolicyKeys:
     try:
-        return client.call(operation, request)
-    except kms.ServiceError as error:
-        reason = error.message or (error.__doc__ or "").partition("\n")[0]
-        next_step = _NEXT_STEPS.get(type(error), _NEXT_STEP).format(key=key_id)
-        raise KeyUnavailableError(
-            f"{operation.name} with {key_id} was refused: {reason} ({error.code}). {next_step}",
-        ) from error
+        key = customer_keys.require(policy, volume_id)
+    except KeyUnavailableError as error:
+        reason = str(error)
+        return PolicyKeys(policy.index, missing={policy_reference(policy.index): reason}, reason=reason)
+    return PolicyKeys(policy.index, (key,), key)
 
 
-def _volume_context(volume_id: bytes) -> dict[str, str]:
-    return {"kmsfs:volume": volume_id.hex()}
+def _bucket(service: Kms, description: VolumeDescription, policy: Policy, *, renew: bool) -> Fetched:
+    volume_id, index = description.volume_id, policy.index
+    context = kms.policy_context(volume_id, index)
+    entries = [entry for entry in description.bucket_keys if entry.policy == index]
+    keys: dict[bytes, BucketKey] = {}
+    missing: dict[bytes, str] = {}
+    for entry in entries:
+        try:
+            plaintext = kms.decrypt(service, policy.key_arn, entry.blob, context)
+            keys[entry.id] = BucketKey(entry.id, plaintext)
+        except KeyUnavailableError as error:
+            missing[entry.id] = str(error)
+    made, reason = None, ""
+    try:
+        if renew and _is_outdated(service, policy, entries):
+            made, key = _new_bucket_key(service, volume_id, policy)
+            keys[made.id] = key
+    except KeyUnavailableError as error:
+        reason = str(error)
+    newest = made or (entries[-1] if entries else None)
+    if newest is None:
+        reason = reason or f"policy {index} has no bucket key yet: mount for writing"
+    elif not reason:
+        reason = missing.get(newest.id, "")
+    current = None if newest is None or reason else keys[newest.id]
+    return Fetched(PolicyKeys(index, tuple(keys.values()), current, missing, reason), made)
 
 
-def _policy_context(volume_id: bytes, policy_index: int) -> dict[str, str]:
-    return {"kmsfs:volume": volume_id.hex(), "kmsfs:policy": str(policy_index)}
+def _is_outdated(service: Kms, policy: Policy, entries: list[BucketKeyEntry]) -> bool:
+    if not entries:
+        return True
+    # A service that does not tell its material is taken not to have rotated.
+    return kms.current_material(service, policy.key_arn) not in (None, entries[-1].key_material_id)
+
+
+def _new_bucket_key(service: Kms, volume_id: bytes, policy: Policy) -> tuple[BucketKeyEntry, BucketKey]:
+    made = kms.generate_data_key(service, policy.key_arn, kms.policy_context(volume_id, policy.index))
+    key = BucketKey(os.urandom(BUCKET_KEY_ID_SIZE), made.plaintext)
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return BucketKeyEntry(key.id, policy.index, made.blob, made.key_material_id, created), key
+
+
+def _unasked(description: VolumeDescription, policy: Policy, reason: str) -> PolicyKeys:
+    missing = {entry.id: reason for entry in description.bucket_keys if entry.policy == policy.index}
+    return PolicyKeys(policy.index, missing=missing, reason=reason)

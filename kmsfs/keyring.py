@@ -4,8 +4,8 @@ Policies are independent: one whose key cannot be had is refused when it is used
 nothing of headers' layout, nor of how keys are come by.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from kmsfs.errors import CorruptHeaderError, KeyUnavailableError
 from kmsfs.wrapping import Mode, OpeningKey, SealingKey, referenced_policy
@@ -13,6 +13,8 @@ from kmsfs.wrapping import Mode, OpeningKey, SealingKey, referenced_policy
 
 class DirectPolicy(OpeningKey, Protocol):
     """A policy whose data keys come from the KMS one by one."""
+
+    may_wait: bool
 
     def take(self) -> SealingKey:
         """Return what one new file is made with, and no other.
@@ -27,46 +29,75 @@ class DirectPolicy(OpeningKey, Protocol):
         """Return why the KMS was last of no use; empty when it was of use since."""
         ...
 
+    def close(self) -> None:
+        """Forget every key."""
+        ...
+
+
+class PolicyKeys(NamedTuple):
+    """The keys of one policy.
+
+    Attributes:
+        policy: its index.
+        keys: what opens its files, as far as it could be had.
+        current: the one of them for new files; None where there is none.
+        missing: by key reference, why a key of it could not be had.
+        reason: why there is none for new files; empty where there is.
+        direct: in place of all those, where its mode is direct.
+    """
+
+    policy: int
+    keys: tuple[OpeningKey, ...] = ()
+    current: SealingKey | None = None
+    missing: Mapping[bytes, str] = {}
+    reason: str = ""
+    direct: DirectPolicy | None = None
+
 
 class Keyring:
     """The keys of an open volume.
 
     Args:
-        keys: every bucket key and customer's key that could be had.
-        current: by policy index, the one of them for new files.
-        reasons: by key reference, why a key of this volume could not be had.
-        policy_reasons: by policy index, why it has no key for new files.
-        direct: by policy index, the policies of mode direct.
+        policies: the keys of each policy.
     """
 
-    __slots__ = ("_current", "_direct", "_keys", "_policy_reasons", "_reasons")
+    __slots__ = ("_current", "_direct", "_keys", "_may_wait", "_missing", "_reasons")
 
-    def __init__(
-        self,
-        keys: Iterable[OpeningKey],
-        current: Mapping[int, SealingKey],
-        reasons: Mapping[bytes, str],
-        policy_reasons: Mapping[int, str],
-        direct: Mapping[int, DirectPolicy] | None = None,
-    ) -> None:
-        self._direct = dict(direct or {})
-        self._keys = {key.id: key for key in (*keys, *self._direct.values())}
-        self._current = dict(current)
-        self._reasons = dict(reasons)
-        self._policy_reasons = dict(policy_reasons)
+    def __init__(self, *policies: PolicyKeys) -> None:
+        self._keys: dict[bytes, OpeningKey] = {}
+        self._current: dict[int, SealingKey] = {}
+        self._direct: dict[int, DirectPolicy] = {}
+        self._missing: dict[bytes, str] = {}
+        self._reasons: dict[int, str] = {}
+        self._may_wait = False
+        for policy in policies:
+            self.put(policy)
 
     def __repr__(self) -> str:
-        return f"Keyring({len(self._keys)} keys, {len(self._reasons)} unavailable)"
+        return f"Keyring({len(self._keys)} keys, {len(self._missing)} unavailable)"
+
+    def put(self, keys: PolicyKeys) -> None:
+        """Take the keys of one more policy, or those that one has now."""
+        self._keys.update({key.id: key for key in keys.keys})
+        self._missing.update(keys.missing)
+        if keys.current is not None:
+            self._current[keys.policy] = keys.current
+        if keys.reason:
+            self._reasons[keys.policy] = keys.reason
+        if keys.direct is not None:
+            keys.direct.may_wait = self._may_wait
+            self._direct[keys.policy] = keys.direct
+            self._keys[keys.direct.id] = keys.direct
 
     def reasons(self) -> Mapping[int, str]:
         """By policy index, why new files cannot be made under it, or the KMS was last of no use to it."""
-        refusals = {index: policy.refusal() for index, policy in self._direct.items()}
-        return {**self._policy_reasons, **{index: reason for index, reason in refusals.items() if reason}}
+        refusals = {index: direct.refusal() for index, direct in self._direct.items()}
+        return {**self._reasons, **{index: reason for index, reason in refusals.items() if reason}}
 
     @property
     def unavailable(self) -> Mapping[bytes, str]:
         """By key reference, why a key of this volume could not be had."""
-        return dict(self._reasons)
+        return dict(self._missing)
 
     def new_key(self, policy: int = 0) -> SealingKey:
         """Return what one new file under `policy` is made with.
@@ -81,7 +112,7 @@ class Keyring:
         direct = self._direct.get(policy)
         if direct is not None:
             return direct.take()
-        raise KeyUnavailableError(self._policy_reasons.get(policy, f"the volume has no policy {policy}"))
+        raise KeyUnavailableError(self._reasons.get(policy, f"the volume has no policy {policy}"))
 
     def get(self, reference: bytes, mode: Mode) -> OpeningKey:
         """Return the key that a header names.
@@ -93,9 +124,20 @@ class Keyring:
         key = self._keys.get(reference)
         if key is not None and key.mode is mode:
             return key
-        reason = self._reasons.get(reference)
+        reason = self._missing.get(reference)
         if key is None and reason is not None:
             raise KeyUnavailableError(reason)
         if mode is Mode.BUCKET:
             raise CorruptHeaderError(f"no bucket key {reference.hex()} belongs to this volume")
         raise CorruptHeaderError(f"policy {referenced_policy(reference)} is not of mode {mode.name.lower()}")
+
+    def let_wait(self) -> None:
+        """From now on raise WaitNeededError where the KMS has to be asked, rather than ask it in the call."""
+        self._may_wait = True
+        for direct in self._direct.values():
+            direct.may_wait = True
+
+    def close(self) -> None:
+        """Forget the data keys that came one by one, and ask for no more."""
+        for direct in self._direct.values():
+            direct.close()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agent.client import AgentClient
-from kmsfs import backing, datakeys, locking, volume, volumedir
+from kmsfs import backing, customerkeys, datakeys, locking, volume, volumedir
+from kmsfs.customerkeys import CustomerKeys
 from kmsfs.errors import VolumeError
+from kmsfs.kms import Kms
 from kmsfs.records import DirectoryRecord, RecordCipher
 from kmsfs.volumekeys import VolumeKeys
 
@@ -34,44 +35,63 @@ class VolumePlan:
     """What a new volume is to be.
 
     Attributes:
-        key_id: KMS key behind it: key id, key ARN, alias name or alias ARN.
+        key_id: KMS key behind it: key id, key ARN, alias name or alias ARN. Not of mode customer.
+        mode: where the data keys of its files come from, except below directories that say otherwise.
+        customer_key: 32 bytes, of mode customer alone: stands in place of the KMS key.
         chunk_shift: files have chunks of 2**chunk_shift bytes, except below directories that say otherwise.
         parameters: what cannot be changed later.
         agent_url: the agent that was named for it, to be told to whoever mounts it with another.
     """
 
     key_id: str = MANAGED_KEY
+    mode: str = volume.BUCKET
+    customer_key: bytes | None = field(default=None, repr=False)
     chunk_shift: int = 12
     parameters: volume.Parameters = field(default_factory=volume.Parameters)
     agent_url: str | None = None
 
 
-def make_volume(path: str, client: AgentClient, plan: VolumePlan) -> volume.VolumeDescription:
+def make_volume(path: str, agent: Kms, plan: VolumePlan) -> volume.VolumeDescription:
     """Make a volume in `path`, an empty directory or one that does not exist yet; return its description.
 
     Raises:
         NotEmptyError: the directory holds something.
         ManyDevicesError: it lies on an overlay that cannot hold a volume.
         KeyUnavailableError: the agent refuses the key.
-        AgentError: no agent can be asked.
+        AgentError: no agent can be asked; mode customer needs none.
         OSError: the directory cannot be made or written.
     """
     _require_empty(path)
     volume_id = os.urandom(_ID_SIZE)
-    volume_key, blob, key_arn = datakeys.new_volume_key(client, plan.key_id, volume_id)
+    volume_key, blob, policy = _new_volume_key(agent, plan, volume_id)
     keys = VolumeKeys.derive(volume_key, volume_id)
     bare = volume.VolumeDescription(
         volume_id=volume_id,
         volume_key_blob=blob,
-        policies=(volume.Policy(0, key_arn, chunk_shift=plan.chunk_shift),),
+        policies=(policy,),
         parameters=plan.parameters,
         agent_url=plan.agent_url,
     )
-    # The first bucket key belongs to the volume's making: a key that cannot serve a mount is found out now.
-    _, description = datakeys.fetch_bucket_keys(client, bare)
+    # The first key for files belongs to the volume's making: one that cannot serve a mount is found out now.
+    given = CustomerKeys(() if plan.customer_key is None else (plan.customer_key,))
+    keyring, description = datakeys.fetch_keys(agent, bare, given)
+    keyring.new_key()
+    keyring.close()
     record = RecordCipher(keys.records, keys.xattr).seal(DirectoryRecord(os.urandom(_ID_SIZE)))
     _write(path, record, volume.dump(description, keys.mac))
     return description
+
+
+def _new_volume_key(agent: Kms, plan: VolumePlan, volume_id: bytes) -> tuple[bytes, bytes, volume.Policy]:
+    """Return the volume key, what the description keeps of it, and the volume's own policy."""
+    if plan.customer_key is not None:
+        check = customerkeys.new_check(plan.customer_key, volume_id)
+        policy = volume.Policy(0, "", volume.CUSTOMER, plan.chunk_shift, check)
+        wrapping = CustomerKeys((plan.customer_key,)).require(policy, volume_id)
+        volume_key = os.urandom(customerkeys.KEY_SIZE)
+        return volume_key, customerkeys.wrap_volume_key(wrapping, volume_key, volume_id), policy
+    volume_key, blob, key_arn = datakeys.new_volume_key(agent, plan.key_id, volume_id)
+    return volume_key, blob, volume.Policy(0, key_arn, plan.mode, plan.chunk_shift)
 
 
 def _require_empty(path: str) -> None:

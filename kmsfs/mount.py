@@ -20,6 +20,7 @@ import trio
 from kmsfs import backing, control, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
 from kmsfs.connect import connected
 from kmsfs.core import Core
+from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.daemonize import Start
 from kmsfs.fuse_loop import serve
 from kmsfs.mountpoint import MountRefusedError
@@ -45,6 +46,7 @@ class MountPlan:
         mountpoint: where, absolute.
         options: what the mount allows.
         agent_url: which agent; None for the default one.
+        customer_keys: that the user gave.
         log: where the log goes, to be told to people.
     """
 
@@ -52,6 +54,7 @@ class MountPlan:
     mountpoint: str
     options: MountOptions
     agent_url: str | None
+    customer_keys: CustomerKeys = NO_CUSTOMER_KEYS
     log: str = ""
 
 
@@ -69,10 +72,18 @@ def mount(plan: MountPlan, start: Start) -> None:
     mountpoint.require_fuse(plan.options)
     where = mountpoint.prepare(plan.mountpoint, ciphertext, plan.options)
     with ExitStack() as stack:
-        with connected(plan.agent_url) as client:
-            volume = stack.enter_context(
-                open_volume(ciphertext, client, mountpoint=where, read_only=plan.options.read_only)
+        agent = stack.enter_context(connected(plan.agent_url))
+        volume = stack.enter_context(
+            open_volume(
+                ciphertext,
+                agent,
+                customer_keys=plan.customer_keys,
+                mountpoint=where,
+                read_only=plan.options.read_only,
             )
+        )
+        # A mount of bucket keys alone never needs it again.
+        agent.close()
         # The kernel has applied each caller's umask; ours must not take anything off on top.
         os.umask(0)
         refusal = _run(

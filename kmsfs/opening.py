@@ -9,13 +9,14 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Final
 
-from agent.client import AgentClient
 from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedir
 from kmsfs.bindings import Bindings
+from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
+from kmsfs.kms import Kms
 from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
 from kmsfs.names import NameCipher, PlainNames, SivNames
@@ -28,16 +29,22 @@ _LOG: Final = logging.getLogger(__name__)
 
 @contextmanager
 def open_volume(
-    path: str, client: AgentClient, *, mountpoint: str = "", read_only: bool = False
+    path: str,
+    agent: Kms,
+    *,
+    customer_keys: CustomerKeys = NO_CUSTOMER_KEYS,
+    mountpoint: str = "",
+    read_only: bool = False,
 ) -> Iterator[OpenVolume]:
-    """Open a volume until the body ends; the agent is asked before the body only.
+    """Open a volume until the body ends; in the body, the agent is asked for what has to come from it alone.
 
     When the body ends, everything is written to storage and the volume no longer in use; when it raises, the
     volume stays so, and the next mount for writing recovers it.
 
     Args:
         path: the ciphertext directory.
-        client: of the agent that has the keys.
+        agent: has the keys. It is asked later too, for data keys of mode direct.
+        customer_keys: that the user gave.
         mountpoint: where it will be mounted, for messages to others who want to use the volume.
         read_only: change nothing on disk, and share the volume with other such mounts.
 
@@ -46,7 +53,7 @@ def open_volume(
         ManyDevicesError: it lies on an overlay that cannot hold a volume.
         VolumeLockedError: it is mounted.
         CorruptVolumeError: its description is damaged or was changed.
-        KeyUnavailableError: the agent refuses a key that a mount needs.
+        KeyUnavailableError: the agent refuses a key that a mount needs, or it is a customer's and not given.
         AgentError: no agent can be asked.
         OSError: the store fails, or has no room for the description or for recovery.
     """
@@ -57,10 +64,10 @@ def open_volume(
     ):
         unverified = volume.load(volumedir.read_description(volume_fd))
         volumedir.require_one_device(volume_fd, volumedir.DESCRIPTION_NAME)
-        volume_key = datakeys.fetch_volume_key(client, unverified.description)
+        volume_key = datakeys.fetch_volume_key(agent, unverified.description, customer_keys)
         keys = VolumeKeys.derive(volume_key, unverified.description.volume_id)
         description = volume.verify(unverified, keys.mac)
-        keyring, renewed = datakeys.fetch_bucket_keys(client, description, renew=not read_only)
+        keyring, renewed = datakeys.fetch_keys(agent, description, customer_keys, renew=not read_only)
         opened = OpenVolume(
             root_fd=root_fd,
             live=LiveDescription(renewed, volume_fd, keys.mac),
@@ -70,15 +77,18 @@ def open_volume(
             keyring=keyring,
             was_clean=description.in_use_since is None,
             read_only=read_only,
+            agent=agent,
+            customer_keys=customer_keys,
             bindings=Bindings(keys.bindings) if renewed.parameters.bindings else None,
         )
-        if read_only:
-            _warn_if_in_use(description)
-            yield opened
-            return
-        holder = locking.Holder(os.getpid(), os.uname().nodename, mountpoint)
-        with locking.named(lock_fd, holder), _in_use(opened, description):
-            yield opened
+        with closing(keyring):
+            if read_only:
+                _warn_if_in_use(description)
+                yield opened
+                return
+            holder = locking.Holder(os.getpid(), os.uname().nodename, mountpoint)
+            with locking.named(lock_fd, holder), _in_use(opened, description):
+                yield opened
 
 
 @contextmanager

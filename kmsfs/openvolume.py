@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from kmsfs.bindings import Bindings
 from kmsfs.counters import Counters
+from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.keyring import Keyring
+from kmsfs.kms import Kms
 from kmsfs.livedescription import LiveDescription
 from kmsfs.names import NameCipher
 from kmsfs.records import RecordCipher
@@ -21,11 +23,13 @@ class OpenVolume:
         keys: subkeys of the volume key.
         names: seals and opens names.
         records: seals and opens directory records, symlink targets and extended attributes.
-        keyring: bucket keys.
+        keyring: what files' data keys are wrapped with.
         was_clean: False when the mount before did not end by unmounting; for people, since by now the volume
             is recovered, unless `read_only`.
         read_only: True when nothing on the backing store may change, recovery included.
         counters: what this mount counts.
+        agent: for what has to be asked while the volume is open, in worker threads only; None in tests.
+        customer_keys: that the user gave.
         bindings: ties files and directories to their places; None where that is not to be looked at.
     """
 
@@ -38,6 +42,8 @@ class OpenVolume:
     was_clean: bool
     read_only: bool = False
     counters: Counters = field(default_factory=Counters)
+    agent: Kms | None = field(default=None, repr=False)
+    customer_keys: CustomerKeys = NO_CUSTOMER_KEYS
     bindings: Bindings | None = None
 
     @property

@@ -16,7 +16,7 @@ from kmsfs.bucketkeys import BucketKey
 from kmsfs.core import Core
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
-from kmsfs.keyring import Keyring
+from kmsfs.keyring import Keyring, PolicyKeys
 from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
 from kmsfs.names import PlainNames, SivNames
@@ -81,7 +81,7 @@ class OfflineVolume:
 
     def keyring(self, current: int = 0) -> Keyring:
         """Return the bucket keys, one of them for new files."""
-        return Keyring(self.bucket_keys, {0: self.bucket_keys[current]}, self.missing, {})
+        return Keyring(PolicyKeys(0, self.bucket_keys, self.bucket_keys[current], self.missing))
 
     def recover(self, in_use_since: float = 0, now: float = 1 << 40) -> Recovered:
         """Repair what a crash has left, as a mount does first; by default every file is looked at."""

@@ -15,7 +15,7 @@ from agent.api.shapes.keys import (
 )
 from agent.client import AgentClient, AgentUnavailableError
 from agents import RunningAgent
-from kmsfs.datakeys import fetch_bucket_keys, fetch_volume_key, new_volume_key
+from kmsfs.datakeys import fetch_keys, fetch_volume_key, new_volume_key
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
 from kmsfs.volume import Policy, VolumeDescription
 from kmsfs.wrapping import Mode
@@ -69,20 +69,20 @@ def test_a_blob_under_another_key_is_refused(client: AgentClient) -> None:
 def test_a_bucket_key_serves_until_rotation(client: AgentClient) -> None:
     """The first mount makes a bucket key, the next uses it, and the one after a rotation makes another."""
     _, bare = new_volume(client, new_key(client))
-    first_ring, first = fetch_bucket_keys(client, bare)
-    again_ring, again = fetch_bucket_keys(client, first)
+    first_ring, first = fetch_keys(client, bare)
+    again_ring, again = fetch_keys(client, first)
     assert again is first
     assert len(first.bucket_keys) == 1
     wrapped = first_ring.new_key().wrap(b"D" * 32, b"head")
     assert again_ring.get(first.bucket_keys[0].id, Mode.BUCKET).unwrap(wrapped, b"head") == b"D" * 32
     rotate(client, bare.policies[0].key_arn)
-    rotated_ring, rotated = fetch_bucket_keys(client, first)
+    rotated_ring, rotated = fetch_keys(client, first)
     assert rotated.bucket_keys[:1] == first.bucket_keys
     assert len(rotated.bucket_keys) == 2
     assert rotated.bucket_keys[0].key_material_id != rotated.bucket_keys[1].key_material_id
     assert rotated_ring.new_key().id == rotated.bucket_keys[1].id
     assert rotated_ring.get(rotated.bucket_keys[0].id, Mode.BUCKET).unwrap(wrapped, b"head") == b"D" * 32
-    read_only_ring, read_only = fetch_bucket_keys(client, first, renew=False)
+    read_only_ring, read_only = fetch_keys(client, first, renew=False)
     assert read_only is first
     assert read_only_ring.new_key().id == first.bucket_keys[0].id
 
@@ -114,9 +114,9 @@ def test_refusals_carry_the_reason_and_what_to_do(client: AgentClient) -> None:
 def test_a_policy_without_its_key_does_not_stop_the_volume(client: AgentClient) -> None:
     """Where the key of a further policy cannot be had, the volume opens and that policy is refused."""
     first, second = new_key(client), new_key(client)
-    _, description = fetch_bucket_keys(client, new_volume(client, first, second)[1])
+    _, description = fetch_keys(client, new_volume(client, first, second)[1])
     client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=second))
-    keyring, same = fetch_bucket_keys(client, description)
+    keyring, same = fetch_keys(client, description)
     assert same is description
     keyring.new_key(0)
     with pytest.raises(KeyUnavailableError, match="is disabled"):
@@ -126,16 +126,16 @@ def test_a_policy_without_its_key_does_not_stop_the_volume(client: AgentClient) 
     client.call(operations.ENABLE_KEY, EnableKeyRequest(key_id=second))
     client.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=first))
     with pytest.raises(KeyUnavailableError, match="is disabled"):
-        fetch_bucket_keys(client, description)
+        fetch_keys(client, description)
 
 
 def test_bucket_keys_do_not_move_between_policies(client: AgentClient) -> None:
     """A bucket key's blob under another policy's number is refused, though both have one KMS key."""
     key_arn = new_key(client)
-    _, description = fetch_bucket_keys(client, new_volume(client, key_arn, key_arn)[1])
+    _, description = fetch_keys(client, new_volume(client, key_arn, key_arn)[1])
     moved = tuple(replace(entry, policy=1 - entry.policy) for entry in description.bucket_keys)
     with pytest.raises(KeyUnavailableError):
-        fetch_bucket_keys(client, replace(description, bucket_keys=moved))
+        fetch_keys(client, replace(description, bucket_keys=moved))
 
 
 def test_an_absent_agent_is_told_apart(running_agent: RunningAgent, client: AgentClient) -> None:

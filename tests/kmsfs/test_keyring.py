@@ -4,7 +4,7 @@ import pytest
 
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.errors import CorruptHeaderError, KeyUnavailableError
-from kmsfs.keyring import Keyring
+from kmsfs.keyring import Keyring, PolicyKeys
 from kmsfs.wrapping import Mode, policy_reference
 
 KEY = BucketKey(b"bucket key no. 1", bytes(range(32)))
@@ -15,10 +15,10 @@ LOST = b"bucket key no. 2"
 def keyring() -> Keyring:
     """Policies: 0 in order, 1 denied, 3 a customer's, 4 a customer's that nobody gave."""
     return Keyring(
-        (KEY, CUSTOMERS),
-        {0: KEY, 3: CUSTOMERS},
-        {LOST: "it is disabled", policy_reference(4): "nobody gave it"},
-        {1: "denied", 4: "nobody gave it"},
+        PolicyKeys(0, (KEY,), KEY, {LOST: "it is disabled"}),
+        PolicyKeys(1, reason="denied"),
+        PolicyKeys(3, (CUSTOMERS,), CUSTOMERS),
+        PolicyKeys(4, missing={policy_reference(4): "nobody gave it"}, reason="nobody gave it"),
     )
 
 
