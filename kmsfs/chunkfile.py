@@ -4,6 +4,7 @@ Knows nothing of partial chunks, of names or of who has the file open. What it r
 CorruptFileError, KeyUnavailableError, OSError from the store.
 """
 
+import errno
 import os
 
 from kmsfs import backing, header, xaes
@@ -11,26 +12,7 @@ from kmsfs.chunks import ChunkCodec, ChunkError
 from kmsfs.errors import CorruptFileError
 from kmsfs.geometry import RECORD_OVERHEAD, geometry_of
 from kmsfs.header import FileKeys, Flags, NewFile, SealedBlock
-
-
-class Scratch:
-    """The buffers that every read and write of one mount goes through, one request at a time.
-
-    What a read returns lies in `plain` until the next request: a handler answers before it awaits anything.
-    """
-
-    __slots__ = ("plain", "raw")
-
-    def __init__(self) -> None:
-        self.plain = memoryview(bytearray(1 << 20))
-        self.raw = memoryview(bytearray((1 << 20) + RECORD_OVERHEAD * 258))
-
-    def reserve(self, plain_bytes: int, raw_bytes: int) -> None:
-        """Make room; buffers only grow, to the largest request seen."""
-        if len(self.plain) < plain_bytes:
-            self.plain = memoryview(bytearray(plain_bytes))
-        if len(self.raw) < raw_bytes:
-            self.raw = memoryview(bytearray(raw_bytes))
+from kmsfs.scratch import Scratch
 
 
 class ChunkFile:
@@ -46,7 +28,9 @@ class ChunkFile:
         session: the session that its header was read in; most chunks of a small file share it.
     """
 
-    __slots__ = ("_block", "_codec", "_keys", "_new", "_on_disk", "_scratch", "fd", "geometry", "inode")
+    __slots__ = (
+        "_block", "_codec", "_keys", "_new", "_on_disk", "_owed", "_scratch", "fd", "geometry", "inode",
+    )  # fmt: skip
 
     _keys: FileKeys
     _codec: ChunkCodec
@@ -74,6 +58,8 @@ class ChunkFile:
             if session is not None:
                 self._codec.remember(session)
         self._on_disk = on_disk
+        # What `_take_back` has to do, where the store has refused even that.
+        self._owed: bytes | None = None
         self._scratch = scratch
 
     def prepare(self) -> None:
@@ -160,6 +146,8 @@ class ChunkFile:
             BlockingIOError: `cached_only` is set and the store would have to be waited for.
             CorruptFileError: a chunk does not authenticate, or the file ends too early.
         """
+        if self._owed:
+            self._take_back(self._owed)
         start, length = self.extent(first_index, chunk_count)
         self._scratch.reserve(chunk_count << self.geometry.chunk_shift, length)
         raw = self._scratch.raw[:length]
@@ -210,6 +198,7 @@ class ChunkFile:
         Raises:
             OSError: what the store said.
         """
+        self._take_back(self._owed)
         self.prepare()
         count = self.geometry.chunk_count(len(plain))
         self._scratch.reserve(0, len(plain) + count * RECORD_OVERHEAD)
@@ -245,29 +234,36 @@ class ChunkFile:
         Raises:
             OSError: what the store said; the file is as long as it was, or the store has torn its last chunk.
         """
+        self._take_back(self._owed)
         before = self._block
         last = size >> self.geometry.chunk_shift
         raw = memoryview(bytearray(len(tail) + RECORD_OVERHEAD))
         raw = raw[: self._codec.seal(last, tail, raw)]
         self._reseal(self._resized(size))
+        self._owed = bytes(tail)
         try:
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
         except backing.ShortWriteError as error:
             if not error.written:
-                self._reseal(before)
+                self._block = before
+                self._take_back(b"")
                 raise
             # Half of it is there, so only the whole of it is any good.
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
         self.fit()
+        self._owed = None
 
     def extend(self, size: int) -> None:
         """Grow to `size` with a hole after whole chunks: backing file first, then the header."""
-        old = self.backing_size
+        self._take_back(self._owed)
         backing.truncate(self.fd, self.geometry.backing_size(size))
         try:
             self._reseal(self._resized(size, self._block.flags | Flags.SPARSE))
         except OSError:
-            backing.truncate(self.fd, old if self._on_disk else 0)
+            if self._on_disk:
+                self._take_back(b"")
+            else:
+                backing.truncate(self.fd, 0)
             raise
 
     def rewrap(self, keys: FileKeys) -> None:
@@ -316,9 +312,10 @@ class ChunkFile:
         backing.truncate(self.fd, self.backing_size)
 
     def settle(self) -> None:
-        """Write the header of a file that has none yet."""
+        """Write the header of a file that has none yet, and take back what the store has refused to."""
         if not self._on_disk:
             self._reseal(self._block)
+        self._take_back(self._owed)
 
     def close(self) -> None:
         """Close the descriptor; `settle` comes first."""
@@ -354,20 +351,43 @@ class ChunkFile:
         if not self._on_disk:
             backing.truncate(self.fd, 0)
             return
-        self._reseal(self._block)
-        self.fit()
         whole, rest = divmod(max(written, 0), self.geometry.record_size)
         torn, last = first_index + whole, self.size >> self.geometry.chunk_shift
+        tail = b""
+        if (torn, rest) > (last, 0) and (length := self.geometry.chunk_length(last, self.size)):
+            start = (last - first_index) << self.geometry.chunk_shift
+            tail = bytes(plain[start : start + length])
+        self._owed = tail
+        self._agree()
+        try:
+            self._write_tail(tail)
+        except backing.ShortWriteError as error:
+            if error.errno == errno.EIO or Flags.SPARSE not in self._block.flags:
+                raise
+            # Only a hole has found no room.
+            self._make_hole(last, min(max(error.written, rest), len(tail) + RECORD_OVERHEAD))
+        self._owed = None
         if torn < last:
             self._make_hole(torn, rest)
-        elif (length := self.geometry.chunk_length(last, self.size)) and (torn, rest) > (last, 0):
-            start = (last - first_index) << self.geometry.chunk_shift
-            raw = memoryview(bytearray(length + RECORD_OVERHEAD))
-            self._codec.seal(last, plain[start : start + length], raw)
-            try:
-                backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
-            except backing.ShortWriteError as error:
-                self._make_hole(last, min(max(error.written, rest), len(raw)))
+
+    def _take_back(self, tail: bytes | None) -> None:
+        """Bring the store to what the file is: `tail` is its last chunk, empty if it is so; None: all is."""
+        if tail is not None:
+            self._owed = tail
+            self._agree()
+            self._write_tail(tail)
+            self._owed = None
+
+    def _agree(self) -> None:
+        self._reseal(self._block)
+        self.fit()
+
+    def _write_tail(self, tail: bytes) -> None:
+        if tail:
+            last = self.size >> self.geometry.chunk_shift
+            raw = memoryview(bytearray(len(tail) + RECORD_OVERHEAD))
+            self._codec.seal(last, memoryview(tail), raw)
+            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
 
     def _make_hole(self, chunk_index: int, length: int) -> None:
         """Take back the first bytes of a record that a hole had no room for."""

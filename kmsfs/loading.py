@@ -6,10 +6,11 @@ Knows neither names nor who has the file open, and does not judge its length.
 import os
 
 from kmsfs import header
-from kmsfs.chunkfile import ChunkFile, Scratch
+from kmsfs.chunkfile import ChunkFile
 from kmsfs.errors import CorruptFileError, CorruptHeaderError
 from kmsfs.header import FileKeys, SealedBlock
 from kmsfs.keyring import Keyring
+from kmsfs.scratch import Scratch
 from kmsfs.volume import VolumeDescription
 
 
