@@ -149,7 +149,7 @@ def _require(facts: Facts, target: Target) -> None:
         raise AccessDeniedException(reasons.hidden(principal.arn, target.action))
     asked, policies = collect(facts)
     if isinstance(target, GrantTarget):
-        policies = _of_the_grant_alone(facts, policies, find_grant(kms, target))
+        policies = of_the_grant_alone(facts, policies, find_grant(kms, target))
     decision = evaluate(asked, policies)
     if not decision.allowed:
         if isinstance(target, CiphertextTarget):
@@ -157,7 +157,7 @@ def _require(facts: Facts, target: Target) -> None:
         raise AccessDeniedException(reasons.denial(asked, decision))
 
 
-def _of_the_grant_alone(facts: Facts, policies: Policies, grant: Grant) -> Policies:
+def of_the_grant_alone(facts: Facts, policies: Policies, grant: Grant) -> Policies:
     """Return the policies on retiring a grant: the grant says who may, a key policy only who may not."""
     assert policies.key is not None
     denies = tuple(each for each in policies.key.statements if each.effect is Effect.DENY)

@@ -15,13 +15,16 @@ from agent.api.shapes.explain import (
     ExplainAccessResponse,
     StatementVerdict,
 )
+from agent.authz.authorize import of_the_grant_alone
 from agent.authz.collecting import collect, identity_arn
 from agent.authz.context import RequestContext, Values
 from agent.authz.facts import Facts
+from agent.keys.grant import Grant
 from agent.keys.principal import Principal
 from agent.operations import handler
 from agent.operations.kms import Caller, Keys, Kms
 from agent.operations.targets import find_key
+from agent.operations.tokens import grant_of_token
 from agent.policy import reasons
 from agent.policy.conditions import holds
 from agent.policy.document import PolicyKind
@@ -57,13 +60,17 @@ def explain_access(
 ) -> ExplainAccessResponse:
     """Say what would come of a request and why; nothing is done."""
     principal = _principal(kms, caller, request.principal_arn)
-    key = None if request.key_id is None else find_key(kms, request.key_id)
+    grant = _grant_to_retire(kms, request)
+    key_id = request.key_id if grant is None else grant.key_id
+    key = None if key_id is None else find_key(kms, key_id)
     pairs = request.encryption_context or {}
     supposed = _Supposed(
         encryption_context=pairs, source_encryption_context=pairs, destination_encryption_context=pairs
     )
     facts = Facts(kms, principal, request.action, supposed, key)
     asked, policies = collect(facts)
+    if grant is not None:
+        policies = of_the_grant_alone(facts, policies, grant)
     given = {name.lower(): tuple(text.split(",")) for name, text in (request.condition_keys or {}).items()}
     asked = asked._replace(context=_Context(given, RequestContext(facts)))
     decision = evaluate(asked, policies)
@@ -76,6 +83,13 @@ def explain_access(
         grant_id=ground.grant_id,
         statements=_statements(decision.verdicts, asked, _identity_names(kms, principal)),
     )
+
+
+def _grant_to_retire(kms: Kms, request: ExplainAccessRequest) -> Grant | None:
+    """Return the grant that is to be retired: whoever made it has said in it who may."""
+    if request.action != "kms:RetireGrant" or not request.grant_tokens:
+        return None
+    return grant_of_token(kms, request.grant_tokens[0])
 
 
 def _principal(kms: Kms, caller: Caller, arn: str) -> Principal:

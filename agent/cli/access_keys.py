@@ -18,9 +18,9 @@ from agent.api.shapes.access_keys import (
     ListAccessKeysRequest,
     UpdateAccessKeyRequest,
 )
-from agent.api.shapes.keys import Tag
 from agent.cli.listing import pages
 from agent.cli.options import agent_option, json_option
+from agent.cli.pairs import tags_of
 from agent.cli.principals import principal_arn
 from agent.cli.printing import moment, plain, print_fields, print_json, print_table
 from agent.client import AgentClient
@@ -125,7 +125,7 @@ def delete(access_key_id: str, agent_url: str) -> None:
     help="How long it lasts, 15m to 12h.",
 )
 @click.option(
-    "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Tag of the session; may be repeated."
+    "--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Tag of the session; may be repeated."
 )
 @click.option(
     "--policy",
@@ -156,7 +156,7 @@ def session(
             principal_arn=principal_arn(client, principal),
             role_session_name=name,
             duration_seconds=_seconds(duration),
-            tags=tuple(map(_tag, tags)) or None,
+            tags=tags_of(tags, "--tag") or None,
             session_policy=None if policy_file is None else policy_file.read_text(encoding="utf-8"),
         )
         made = client.call(operations.CREATE_SESSION, request)
@@ -186,13 +186,6 @@ def _set_status(agent_url: str, access_key_id: str, status: AccessKeyStatus) -> 
     with AgentClient(agent_url) as client:
         request = UpdateAccessKeyRequest(access_key_id=access_key_id, status=status)
         client.call(operations.UPDATE_ACCESS_KEY, request)
-
-
-def _tag(text: str) -> Tag:
-    key, equal_sign, value = text.partition("=")
-    if not equal_sign:
-        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--tag")
-    return Tag(tag_key=key, tag_value=value)
 
 
 def _seconds(text: str) -> int:

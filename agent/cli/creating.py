@@ -11,8 +11,8 @@ from agent.api.shapes.aliases import CreateAliasRequest
 from agent.api.shapes.keys import CreateKeyRequest
 from agent.cli.names import alias_name
 from agent.cli.options import agent_option, connect, json_option, region_option
+from agent.cli.pairs import tags_of
 from agent.cli.printing import plain, print_json, print_line
-from agent.cli.tags import tags_of
 
 
 @click.command("create")
@@ -60,7 +60,7 @@ def create(
         key_usage=usage,
         origin=origin,
         multi_region=multi_region or None,
-        tags=tags_of(tags) or None,
+        tags=tags_of(tags, "--tag") or None,
     )
     with connect(agent_url) as client:
         key = client.call(operations.CREATE_KEY, wanted).key_metadata

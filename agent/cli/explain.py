@@ -12,11 +12,11 @@ from agent.api.operations import identity as operations
 from agent.api.shapes.explain import ExplainAccessRequest
 from agent.cli.exits import Exit
 from agent.cli.listing import key_id_of
-from agent.cli.options import agent_option, config_option, json_option
+from agent.cli.options import agent_option, config_option, connect, json_option, region_option
+from agent.cli.pairs import pairs_of
 from agent.cli.principals import principal_arn
 from agent.cli.printing import plain, print_json, print_line, print_table
 from agent.cli.recorded import asked_for
-from agent.client import AgentClient
 from agent.config import load
 from agent.places import standard_places
 
@@ -29,14 +29,21 @@ if TYPE_CHECKING:
 @click.option("--action", metavar="ACTION", help="What they would ask for, such as kms:Decrypt.")
 @click.option("--key", metavar="KEY", help="For which key.")
 @click.option(
-    "--context", "context", metavar="KEY=VALUE", multiple=True, help="With this encryption context."
+    "--context", "context", metavar="NAME=VALUE", multiple=True, help="With this encryption context."
 )
 @click.option(
     "--condition",
     "conditions",
-    metavar="KEY=VALUE",
+    metavar="NAME=VALUE",
     multiple=True,
     help="With this condition key, such as kms:ViaService=kmsfs.local.local.",
+)
+@click.option(
+    "--grant-token",
+    "grant_tokens",
+    metavar="TOKEN",
+    multiple=True,
+    help="With this grant token; for kms:RetireGrant it says which grant.",
 )
 @click.option(
     "--request-id",
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
 )
 @config_option
 @agent_option
+@region_option
 @json_option
 def explain(
     principal: str | None,
@@ -60,6 +68,7 @@ def explain(
     key: str | None,
     context: tuple[str, ...],
     conditions: tuple[str, ...],
+    grant_tokens: tuple[str, ...],
     request_id: str | None,
     log_path: Path | None,
     config_path: Path | None,
@@ -72,7 +81,7 @@ def explain(
     PRINCIPAL is an ARN, or short for one of the agent's account: user/NAME, role/NAME or root. KEY is a key
     id, a key ARN or an alias.
     """
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         if request_id is not None:
             path = log_path or load(config_path, standard_places(os.environ, os.geteuid())).audit_path
             requests = asked_for(path, request_id)
@@ -83,8 +92,9 @@ def explain(
                 principal_arn=principal_arn(client, principal),
                 action=action,
                 key_id=key and key_id_of(client, key),
-                encryption_context=_pairs(context, "--context"),
-                condition_keys=_pairs(conditions, "--condition"),
+                encryption_context=pairs_of(context, "--context") or None,
+                condition_keys=pairs_of(conditions, "--condition") or None,
+                grant_tokens=grant_tokens or None,
             )
             requests = [request]
         answers = [client.call(operations.EXPLAIN_ACCESS, request) for request in requests]
@@ -96,13 +106,6 @@ def explain(
                 print_line(f"{request.principal_arn}: {request.action} {request.key_id or ''}".rstrip())
             _print(answer)
     return Exit.DONE if all(answer.allowed for answer in answers) else Exit.DENIED
-
-
-def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str] | None:
-    pairs = [text.partition("=") for text in texts]
-    if not all(key and equals for key, equals, _ in pairs):
-        raise click.UsageError(f"Write KEY=VALUE after {option}.")
-    return {key: value for key, _, value in pairs} or None
 
 
 def _print(answer: ExplainAccessResponse) -> None:

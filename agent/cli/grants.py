@@ -17,6 +17,7 @@ from agent.api.shapes.grants import (
 )
 from agent.cli.listing import all_grants, all_retirable_grants, describe, key_id_of
 from agent.cli.options import agent_option, connect, json_option, region_option
+from agent.cli.pairs import pairs_of
 from agent.cli.printing import moment, plain, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def create(
 ) -> None:
     """Let somebody use a key, and print the grant's id."""
     constraints = GrantConstraints(
-        encryption_context_equals=_context("--context", equals),
-        encryption_context_subset=_context("--context-has", subset),
+        encryption_context_equals=pairs_of(equals, "--context") or None,
+        encryption_context_subset=pairs_of(subset, "--context-has") or None,
         source_arn=source_arn,
     )
     with connect(agent_url) as client:
@@ -173,16 +174,6 @@ def _key_arn(client: AgentClient, key: str) -> str:
     arn = describe(client, key).arn
     assert arn is not None
     return arn
-
-
-def _context(option: str, pairs: Sequence[str]) -> dict[str, str] | None:
-    context: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name or name in context:
-            raise click.BadParameter(f"{pair!r} is not NAME=VALUE with a name of its own", param_hint=option)
-        context[name] = value
-    return context or None
 
 
 def _row(grant: GrantListEntry) -> tuple[str, ...]:

@@ -19,15 +19,16 @@ from agent.api.shapes.identity import (
     TagPrincipalRequest,
     UntagPrincipalRequest,
 )
-from agent.api.shapes.keys import Tag
-from agent.cli.options import agent_option, json_option
+from agent.cli.options import agent_option, connect, json_option, region_option
+from agent.cli.pairs import tags_of
 from agent.cli.principals import principal_arn
 from agent.cli.printing import plain, print_json, print_table
-from agent.client import AgentClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
+
+    from agent.client import AgentClient
 
 
 @click.group("policy")
@@ -44,9 +45,10 @@ def policy_group() -> None:
 @click.argument("name")
 @click.argument("file", type=click.File())
 @agent_option
+@region_option
 def put(principal: str, name: str, file: TextIO, agent_url: str) -> None:
     """Give a user or role a policy, in place of the one of that name."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = PutIdentityPolicyRequest(
             principal_arn=principal_arn(client, principal), policy_name=name, policy_document=file.read()
         )
@@ -57,9 +59,10 @@ def put(principal: str, name: str, file: TextIO, agent_url: str) -> None:
 @click.argument("principal")
 @click.argument("name")
 @agent_option
+@region_option
 def get(principal: str, name: str, agent_url: str) -> None:
     """Print a policy, letter for letter."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = GetIdentityPolicyRequest(principal_arn=principal_arn(client, principal), policy_name=name)
         policy = client.call(operations.GET_IDENTITY_POLICY, request)
     sys.stdout.write(policy.policy_document)
@@ -68,10 +71,11 @@ def get(principal: str, name: str, agent_url: str) -> None:
 @policy_group.command("list")
 @click.argument("principal", required=False)
 @agent_option
+@region_option
 @json_option
 def list_(principal: str | None, agent_url: str, *, as_json: bool) -> None:
     """List users and roles with their policies, boundaries and tags."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         entries = list(_entries(client, principal and principal_arn(client, principal)))
     if as_json:
         print_json([plain(entry) for entry in entries])
@@ -92,9 +96,10 @@ def list_(principal: str | None, agent_url: str, *, as_json: bool) -> None:
 @click.argument("principal")
 @click.argument("name")
 @agent_option
+@region_option
 def delete(principal: str, name: str, agent_url: str) -> None:
     """Take a policy away from a user or role."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = DeleteIdentityPolicyRequest(
             principal_arn=principal_arn(client, principal), policy_name=name
         )
@@ -106,11 +111,12 @@ def delete(principal: str, name: str, agent_url: str) -> None:
 @click.argument("file", type=click.File(), required=False)
 @click.option("--remove", is_flag=True, help="Lift the limit instead.")
 @agent_option
+@region_option
 def boundary(principal: str, file: TextIO | None, agent_url: str, *, remove: bool) -> None:
     """Limit what policies can give to a user or role to what FILE allows."""
     if remove is (file is not None):
         raise click.UsageError("Give either a FILE or --remove.")
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         arn = principal_arn(client, principal)
         if file is None:
             client.call(
@@ -125,16 +131,12 @@ def boundary(principal: str, file: TextIO | None, agent_url: str, *, remove: boo
 @click.argument("principal")
 @click.argument("tags", metavar="TAG...", nargs=-1, required=True)
 @agent_option
+@region_option
 def tag(principal: str, tags: tuple[str, ...], agent_url: str) -> None:
-    """Give a user or role tags, each KEY=VALUE, which policies can ask for as aws:PrincipalTag/KEY."""
-    pairs = [text.partition("=") for text in tags]
-    if not all(equals for _, equals, _ in pairs):
-        raise click.UsageError("Write each tag as KEY=VALUE.")
-    with AgentClient(agent_url) as client:
-        request = TagPrincipalRequest(
-            principal_arn=principal_arn(client, principal),
-            tags=tuple(Tag(tag_key=key, tag_value=value) for key, _, value in pairs),
-        )
+    """Give a user or role tags, each NAME=VALUE, which policies can ask for as aws:PrincipalTag/NAME."""
+    added = tags_of(tags, "TAG")
+    with connect(agent_url) as client:
+        request = TagPrincipalRequest(principal_arn=principal_arn(client, principal), tags=added)
         client.call(operations.TAG_PRINCIPAL, request)
 
 
@@ -142,9 +144,10 @@ def tag(principal: str, tags: tuple[str, ...], agent_url: str) -> None:
 @click.argument("principal")
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @agent_option
+@region_option
 def untag(principal: str, keys: tuple[str, ...], agent_url: str) -> None:
     """Take tags away from a user or role."""
-    with AgentClient(agent_url) as client:
+    with connect(agent_url) as client:
         request = UntagPrincipalRequest(principal_arn=principal_arn(client, principal), tag_keys=keys)
         client.call(operations.UNTAG_PRINCIPAL, request)
 

@@ -13,8 +13,8 @@ from agent.api.errors import AccessDeniedException
 from agent.api.shapes.replicas import ReplicateKeyRequest, UpdatePrimaryRegionRequest
 from agent.cli.listing import describe, key_id_of
 from agent.cli.options import agent_option, connect, json_option, region_option
+from agent.cli.pairs import tags_of
 from agent.cli.printing import plain, print_json, print_line
-from agent.cli.tags import tags_of
 from agent.client import AgentClient
 
 _PASSING: Final = frozenset({KeyState.CREATING, KeyState.UPDATING})
@@ -42,7 +42,7 @@ def replicate(
             key_id=key_id_of(client, key),
             replica_region=target,
             description=description,
-            tags=tags_of(tags) or None,
+            tags=tags_of(tags, "--tag") or None,
         )
         response = client.call(operations.REPLICATE_KEY, request)
     replica = response.replica_key_metadata

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.api import operations
-from agent.api.shapes.keys import Tag
 from agent.api.shapes.tags import ListResourceTagsRequest, TagResourceRequest, UntagResourceRequest
 from agent.cli.listing import key_id_of, pages
 from agent.cli.options import agent_option, connect, json_option, region_option
+from agent.cli.pairs import tags_of
 from agent.cli.printing import plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from agent.api.shapes.keys import Tag
     from agent.client import AgentClient
 
 
@@ -37,7 +38,7 @@ def add(key: str, tags: tuple[str, ...], agent_url: str) -> None:
 
     A TAG is written NAME=VALUE.
     """
-    added = tags_of(tags)
+    added = tags_of(tags, "TAG")
     with connect(agent_url) as client:
         request = TagResourceRequest(key_id=key_id_of(client, key), tags=added)
         client.call(operations.TAG_RESOURCE, request)
@@ -68,21 +69,6 @@ def list_(key: str, agent_url: str, *, as_json: bool) -> None:
         print_json([plain(tag) for tag in tags])
         return
     print_table(("Tag", "Value"), [(tag.tag_key, tag.tag_value) for tag in tags])
-
-
-def tags_of(texts: Sequence[str]) -> tuple[Tag, ...]:
-    """Return the tags that stand in texts such as ``team=mail``.
-
-    Raises:
-        click.UsageError: One of them has no name, or no ``=``.
-    """
-    tags = []
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.UsageError(f"a tag is written NAME=VALUE, which {text!r} is not")
-        tags.append(Tag(tag_key=name, tag_value=value))
-    return tuple(tags)
 
 
 def _all_tags(client: AgentClient, key_id: str) -> Iterator[Tag]:

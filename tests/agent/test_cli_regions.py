@@ -87,3 +87,22 @@ def test_quotas_of_the_configuration_are_kept(make_agent: Callable[[], RunningAg
     refused = output(agent, "key", "create", status=7)
     assert refused.startswith("kms-agent: ThrottlingException: Rate exceeded\ntry again a little later")
     output(agent, "key", "list")
+
+
+def test_explaining_in_a_region(agent: RunningAgent) -> None:
+    """An alias is looked for where the command says; the Region is a condition key; tokens are taken."""
+    key = output(agent, "key", "create", "--region", "us-east-1", "--alias", "there")
+    policy = agent.directory / "policy.json"
+    condition = {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}
+    allow = {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*", "Condition": condition}
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    output(agent, "policy", "put", "user/ann", "p", str(policy), "--region", "us-east-1")
+    asked = ("explain", "--principal", "user/ann", "--action", "kms:Encrypt", "--key", "alias/there")
+    assert output(agent, *asked, "--region", "us-east-1").startswith("Allowed by an identity-based policy")
+    output(agent, *asked, status=5)
+    made = output(agent, "grant", "create", key, "--to", "user/bob", "--operation", "Decrypt", "--json")
+    token, grant_id = json.loads(made)["GrantToken"], json.loads(made)["GrantId"]
+    asked = ("explain", "--principal", "user/bob", "--action", "kms:Decrypt", "--key", key)
+    told = output(agent, *asked, "--region", "us-east-1", "--grant-token", token)
+    assert told.startswith(f"Allowed by grant {grant_id}")
+    output(agent, *asked, "--grant-token", token[:-4], status=7)

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from agent.api.errors import AccessDeniedException
+from agent.api.errors import AccessDeniedException, InvalidGrantTokenException
 from agent.api.operations import identity as api
+from granting import grant
 from services import ACCOUNT, Service
 
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
@@ -87,3 +88,29 @@ async def test_condition_keys_can_be_supposed(service: Service) -> None:
         supposed = {"kms:viaservice": "kmsfs.local.local"}
         answer = await explained(service, arn, "kms:Encrypt", key_id=key, condition_keys=supposed)
         assert answer.allowed
+
+
+async def test_who_may_retire_a_grant(service: Service) -> None:
+    """The token says which grant, of which key; the grant says who may, the key policy who may not."""
+    key, alice, bob = await service.create_key(), service.callers.alice, service.callers.bob
+    made = await grant(service, key.key_id, retiring_principal=alice.arn)
+    tokens = (made.grant_token,)
+    answer = await explained(service, alice.arn, "kms:RetireGrant", grant_tokens=tokens)
+    assert (answer.allowed, answer.grant_id) == (True, made.grant_id)
+    assert not (await explained(service, bob.arn, "kms:RetireGrant", grant_tokens=tokens)).allowed
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "kms:RetireGrant", "Resource": "*"}
+    await service.put_policy(key.key_id, to(ROOT, "kms:*"), deny)
+    answer = await explained(service, alice.arn, "kms:RetireGrant", grant_tokens=tokens)
+    assert (answer.allowed, answer.explicit) == (False, True)
+
+
+async def test_a_token_of_no_grant(service: Service) -> None:
+    """A request with such a token would fail, and so does the question."""
+    key = await service.create_key()
+    made = await grant(service, key.key_id)
+    bob, tokens = service.callers.bob, (made.grant_token,)
+    answer = await explained(service, bob.arn, "kms:Decrypt", key_id=key.key_id, grant_tokens=tokens)
+    assert (answer.allowed, answer.grant_id) == (True, made.grant_id)
+    await service.call("RevokeGrant", key_id=key.key_id, grant_id=made.grant_id)
+    with pytest.raises(InvalidGrantTokenException):
+        await explained(service, bob.arn, "kms:Decrypt", key_id=key.key_id, grant_tokens=tokens)

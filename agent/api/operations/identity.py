@@ -75,5 +75,5 @@ EXPLAIN_ACCESS: Final = Operation(
     explain.ExplainAccessRequest,
     explain.ExplainAccessResponse,
     "kms-agent:ExplainAccess",
-    (errors.KMSInternalException, errors.NotFoundException),
+    (errors.KMSInternalException, errors.NotFoundException, errors.InvalidGrantTokenException),
 )

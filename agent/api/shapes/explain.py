@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from agent.api.shapes.base import EncryptionContext, KeyId, Shape, pattern
+from agent.api.shapes.base import EncryptionContext, GrantTokens, KeyId, Shape, pattern
 
 AnyPrincipalArn = Annotated[
     str,
@@ -27,6 +27,8 @@ class ExplainAccessRequest(Shape, frozen=True, kw_only=True):
         encryption_context: of the supposed request.
         condition_keys: further condition keys of the supposed request, over those that follow from the
             rest; several values of one are separated by commas.
+        grant_tokens: of the supposed request; each must be of a grant in force. For `kms:RetireGrant` the
+            first says which grant is to be retired, and with it the key.
     """
 
     principal_arn: AnyPrincipalArn
@@ -34,6 +36,7 @@ class ExplainAccessRequest(Shape, frozen=True, kw_only=True):
     key_id: KeyId | None = None
     encryption_context: EncryptionContext | None = None
     condition_keys: dict[str, str] | None = None
+    grant_tokens: GrantTokens | None = None
 
 
 class ConditionVerdict(Shape, frozen=True, kw_only=True):
