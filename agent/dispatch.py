@@ -21,7 +21,7 @@ from agent.keys.principal import Principal
 from agent.operations import managed, table
 from agent.operations.handler import Handler
 from agent.operations.kms import Kms
-from agent.operations.recipients import attested
+from agent.operations.recipients import attested, has_document
 from agent.operations.targets import Target
 from agent.operations.throttling import require_rate
 from agent.seal.errors import UnwrapError
@@ -77,7 +77,8 @@ async def handle(
             handler.check(request)
             targets = handler.targets(request)
             require_rate(kms, principal, name, targets, request)
-            principal = attested(kms, principal, request)
+            if has_document(request):
+                principal = await trio.to_thread.run_sync(attested, kms, principal, request)
             entry.set_recipient(principal.attestation)
             await _make_managed_key(kms, audit, principal, targets, request)
             keys = authorize(kms, principal, targets, request, entry)

@@ -1,6 +1,7 @@
 """Answers to enclaves, through the pipeline: never in plain, and only for documents that hold."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agent.api.errors import (
 )
 from agent.api.operations import OPERATIONS
 from agent.api.shapes.cryptographic import RecipientInfo
+from agent.crypto import attestation
 from enclaves import IMAGE, MODULE_ID, PCRS, Authority, opened, spki
 from services import ACCOUNT, Service
 
@@ -218,3 +220,21 @@ async def test_the_record_tells_of_the_enclave(trusting: Service, authority: Aut
     for record in trusting.records()[-2:]:
         assert record["additionalEventData"] == {"recipient": expected}
         assert len(json.dumps(record)) < 4096
+
+
+async def test_documents_are_verified_beside_other_requests(
+    trusting: Service, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verifying takes milliseconds, in which the event loop serves others."""
+    threads = []
+    verify = attestation.verify
+
+    def verified(*arguments: Any) -> attestation.Attestation:  # noqa: ANN401 -- as they come
+        threads.append(threading.get_ident())
+        return verify(*arguments)
+
+    monkeypatch.setattr(attestation, "verify", verified)
+    document = authority.document()
+    await trusting.call("GenerateRandom", number_of_bytes=24, recipient=recipient(document))
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
