@@ -16,6 +16,7 @@ from typing import Final
 from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedir
 from kmsfs.bindings import Bindings
 from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
+from kmsfs.homes import Homes
 from kmsfs.kms import Kms
 from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
@@ -115,7 +116,8 @@ def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
     """Recover the volume; until a new description is written, the next mount does it again."""
     _LOG.info("the volume was not unmounted cleanly: recovering it")
     loader = Loader(opened.description, opened.keyring)
-    found = recovery.recover(opened.root_fd, loader, opened.records, in_use_since, now)
+    homes = Homes(opened.records, opened.names, opened.bindings)
+    found = recovery.recover(opened.root_fd, loader, homes, in_use_since, now)
     opened.counters.repaired_files = found.repaired
     _LOG.log(
         logging.WARNING if found.repaired or found.beyond_repair else logging.INFO,

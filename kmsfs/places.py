@@ -8,7 +8,6 @@ in an extended attribute, which like names is metadata to the store and comes to
 last two. Directories' records are metadata as they are. Knows nothing of FUSE, nor of what a rename replaces.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from dataclasses import replace
 from os import stat_result
 from typing import Final
 
-from kmsfs import backing
-from kmsfs.bindings import NOTE_NAME, Bindings, Note
+from kmsfs import backing, notes
+from kmsfs.bindings import Bindings, Note
 from kmsfs.directories import Directories
 from kmsfs.errors import CorruptFileError, CorruptNameError, CorruptRecordError
 from kmsfs.file import File
@@ -29,7 +28,6 @@ from kmsfs.records import DirectoryRecord
 MOVED: Final = "moved"
 
 _MAX_MOVED: Final = 1 << 16
-_NO_NOTE: Final = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 
 
 class Places:
@@ -63,7 +61,7 @@ class Places:
             raise CorruptFileError(node.inode, None, f"{MOVED}: {error}") from error
         if place in (chunks.binding, chunks.next_binding) or not chunks.is_tied:
             return
-        note = _note(bindings, file)
+        note = notes.read(bindings, chunks)
         if place not in note.places and not note.anywhere:
             raise CorruptFileError(node.inode, None, f"{MOVED}: it was not put here by anybody with the key")
 
@@ -107,10 +105,10 @@ class Places:
             return
         with self._loaded(node.parent, node.stored, node.inode) as file:
             place = self._directories.binding(node)
-            if file is None or not _belongs(file, place, _note(self._bindings, file)):
+            if file is None or not _belongs(file, place, notes.read(self._bindings, file.chunks)):
                 return
             if file.chunks.has_header:
-                _write_note(self._bindings, file, Note(anywhere=True))
+                notes.write(self._bindings, file.chunks, Note(anywhere=True))
             file.untie()
 
     @contextmanager
@@ -121,7 +119,7 @@ class Places:
             if file is None:
                 yield
                 return
-            note = _note(bindings, file)
+            note = notes.read(bindings, file.chunks)
             if note.anywhere or not _belongs(file, places[0], note):
                 yield
                 return
@@ -143,7 +141,7 @@ class Places:
             return
         inode = file.chunks.inode
         is_first = inode not in self._moved and len(self._moved) < _MAX_MOVED
-        is_noted = _write_note(bindings, file, Note(places))
+        is_noted = notes.write(bindings, file.chunks, Note(places))
         file.bind(old if is_first or not is_noted else file.chunks.binding, new)
         if is_first:
             self._moved.add(inode)
@@ -219,37 +217,3 @@ def _belongs(file: File, place: bytes, note: Note) -> bool:
     """Say whether a file is tied to places, and this is one of them."""
     chunks = file.chunks
     return chunks.is_tied and (place in (chunks.binding, chunks.next_binding) or place in note.places)
-
-
-def _note(bindings: Bindings, file: File) -> Note:
-    """Return what is noted of where a file may be; one that does not authenticate says nothing."""
-    fd = file.chunks.fd
-    try:
-        try:
-            raw = backing.getxattr(fd, NOTE_NAME)
-        except PermissionError:
-            with backing.widened(fd, stat.S_IRUSR):
-                raw = backing.getxattr(fd, NOTE_NAME)
-        return bindings.open_note(file.chunks.file_id, raw)
-    except CorruptRecordError:
-        return Note()
-    except OSError as error:
-        if error.errno not in _NO_NOTE:
-            raise
-        return Note()
-
-
-def _write_note(bindings: Bindings, file: File, note: Note) -> bool:
-    """Note where a file may be; False where the store has no such attributes."""
-    fd, sealed = file.chunks.fd, bindings.seal_note(file.chunks.file_id, note)
-    try:
-        try:
-            backing.setxattr(fd, NOTE_NAME, sealed)
-        except PermissionError:
-            with backing.widened(fd, stat.S_IWUSR):
-                backing.setxattr(fd, NOTE_NAME, sealed)
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return False
-    return True

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from kmsfs import backing, header, names
+from kmsfs.bindings import NOTE_NAME
 from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
 from kmsfs.errors import CorruptFileError, CorruptRecordError, KeyUnavailableError
+from kmsfs.homes import Homes
 from kmsfs.loading import Loader
 from kmsfs.pulse import Pulse
-from kmsfs.records import STORED_XATTR_PREFIX, RecordCipher
+from kmsfs.records import STORED_XATTR_PREFIX
 from kmsfs.repair import authenticated_size
 from kmsfs.walking import Found, walk
 
@@ -51,15 +53,13 @@ class Recovered:
     removed: int
 
 
-def recover(
-    root_fd: int, loader: Loader, records: RecordCipher, in_use_since: float, now: float
-) -> Recovered:
+def recover(root_fd: int, loader: Loader, homes: Homes, in_use_since: float, now: float) -> Recovered:
     """Repair what a crash left in a volume; once it returns, all of it is on storage.
 
     Args:
         root_fd: the ciphertext directory.
         loader: of the volume.
-        records: of the volume: a directory's record names the policy of what is made in it.
+        homes: the directories of the volume.
         in_use_since: when the mount began that did not end by unmounting, in seconds since the epoch.
         now: the time; where it is before `in_use_since`, no time of a file can be relied on.
 
@@ -68,7 +68,10 @@ def recover(
         OSError: the store is full, or something else that passes.
     """
     oldest = in_use_since - SLACK_SECONDS if in_use_since <= now else 0
-    recovery = _Recovery(loader, records, int(oldest) * _NANOSECONDS)
+    recovery = _Recovery(loader, homes, int(oldest) * _NANOSECONDS)
+    if homes.are_binding:
+        # What is tied to one of two places now must not be found at the other one after another crash.
+        backing.sync_filesystem(root_fd)
     for found in walk(root_fd):
         recovery.visit(found)
     backing.sync_filesystem(root_fd)
@@ -95,13 +98,13 @@ class _Recovery:
 
     Args:
         loader: of the volume.
-        records: of the volume.
+        homes: its directories.
         oldest_ns: files whose inode has not changed since are not looked at.
     """
 
-    def __init__(self, loader: Loader, records: RecordCipher, oldest_ns: int) -> None:
+    def __init__(self, loader: Loader, homes: Homes, oldest_ns: int) -> None:
         self._loader = loader
-        self._records = records
+        self._homes = homes
         self._oldest_ns = oldest_ns
         self._pulse = Pulse("recovery")
         self._linked: set[int] = set()
@@ -118,6 +121,9 @@ class _Recovery:
         self._pulse.beat()
         if _is_leftover(found):
             self._remove(found)
+        elif stat.S_ISDIR(found.status.st_mode):
+            if self._homes.are_binding and not names.is_reserved(found.name):
+                self._homes.settle_directory(found)
         elif stat.S_ISREG(found.status.st_mode) and not names.is_reserved(found.name):
             self._file(found)
 
@@ -158,28 +164,33 @@ class _Recovery:
             if (status.st_ino, status.st_dev) != (found.status.st_ino, found.status.st_dev):
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             if not any(os.pread(fd, header.HEADER_PEEK_SIZE, 0)):
-                self._empty(fd, status, self._policy(found))
+                self._empty(fd, status, self._homes.policy(found), self._homes.binding(found))
                 return True
             chunks = self._loader.load(fd, status.st_ino)
             sealed = chunks.size
             size = authenticated_size(chunks, status.st_size, self._pulse)
-            if size == sealed and chunks.backing_size == status.st_size:
+            place = self._homes.unsettled(found, chunks)
+            is_whole = size == sealed and chunks.backing_size == status.st_size
+            if is_whole and place is None:
                 return False
             _make_writable(fd)
-            chunks.repair(size)
+            if place:
+                chunks.bind(place)
+            elif place is not None:
+                chunks.untie()
+            if not is_whole:
+                chunks.repair(size)
             _put_times_back(fd, status)
+            if is_whole:
+                return False
             _LOG.info("inode %d is repaired: %d bytes were sealed, %d kept", status.st_ino, sealed, size)
             return True
         finally:
             os.close(fd)
 
-    def _policy(self, found: Found) -> int:
-        """Return the policy of the directory that an entry lies in."""
-        return self._records.open(backing.readlink(found.dirfd, RECORD_NAME)).policy
-
-    def _empty(self, fd: int, status: os.stat_result, policy: int) -> None:
+    def _empty(self, fd: int, status: os.stat_result, policy: int, binding: bytes | None) -> None:
         """Make an empty file of one that was created and whose header never came."""
-        new = self._loader.create(fd, status.st_ino, policy)
+        new = self._loader.create(fd, status.st_ino, policy, binding)
         _make_writable(fd)
         backing.truncate(fd, 0)
         _drop_attributes(fd)
@@ -197,7 +208,7 @@ def _drop_attributes(fd: int) -> None:
             raise
         return
     for name in stored:
-        if name.startswith(STORED_XATTR_PREFIX):
+        if name.startswith(STORED_XATTR_PREFIX) or name == NOTE_NAME:
             backing.removexattr(fd, name)
 
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kmsfs.bindings import Bindings
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.core import Core
 from kmsfs.file import File
+from kmsfs.homes import Homes
 from kmsfs.inodes import ROOT_INODE
 from kmsfs.keyring import Keyring, PolicyKeys
 from kmsfs.livedescription import LiveDescription
@@ -36,14 +38,16 @@ KEY_ARN = "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890
 class OfflineVolume:
     """A volume below `path`, an empty directory; its keys live as long as this object."""
 
-    def __init__(self, path: Path, *, chunk_shift: int = 12, names: str = "siv") -> None:
+    def __init__(
+        self, path: Path, *, chunk_shift: int = 12, names: str = "siv", bindings: bool = True
+    ) -> None:
         self.path = path
         volume_id = os.urandom(16)
         self.description = VolumeDescription(
             volume_id,
             b"never asked for",
             (Policy(0, KEY_ARN, chunk_shift=chunk_shift),),
-            parameters=Parameters(names),
+            parameters=Parameters(names, bindings),
         )
         self.keys = VolumeKeys.derive(os.urandom(32), volume_id)
         self.records = RecordCipher(self.keys.records, self.keys.xattr)
@@ -53,7 +57,9 @@ class OfflineVolume:
             BucketKey(os.urandom(16), os.urandom(32)),
         )
         self.missing: dict[bytes, str] = {}
-        os.symlink(self.records.seal(DirectoryRecord(os.urandom(16))), os.fsencode(path / ".kmsfs"))
+        self.bindings = Bindings(self.keys.bindings) if bindings else None
+        root = DirectoryRecord(os.urandom(16), binding=self.bindings.root() if self.bindings else None)
+        os.symlink(self.records.seal(root), os.fsencode(path / ".kmsfs"))
 
     @contextmanager
     def core(self, *, read_only: bool = False, current: int = 0) -> Iterator[Core]:
@@ -70,6 +76,7 @@ class OfflineVolume:
                     self.keyring(current),
                     was_clean=True,
                     read_only=read_only,
+                    bindings=self.bindings,
                 )
             )
             try:
@@ -88,7 +95,8 @@ class OfflineVolume:
         root_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             loader = Loader(self.description, self.keyring())
-            return recover(root_fd, loader, self.records, in_use_since, now)
+            homes = Homes(self.records, self.names, self.bindings)
+            return recover(root_fd, loader, homes, in_use_since, now)
         finally:
             os.close(root_fd)
 
