@@ -139,23 +139,22 @@ class Tree:
         with self._place(parent_id, name) as (parent, stored):
             dirfd = self._directories.dirfd(parent)
             temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
-            backing.mkdir(dirfd, temporary, 0o700)
-            fd = backing.open_directory(dirfd, temporary)
+            fd = _made_directory(dirfd, temporary)
             try:
-                binding = self._directories.entry_binding(parent, name)
-                self._directories.write_record(fd, self._directories.policy(parent), binding)
-                inherited = os.fstat(fd).st_mode & stat.S_ISGID
-                self._own(fd, dirfd, 0, owner)
-                backing.chmod(fd, stat.S_IMODE(mode) | inherited)
-                backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
-                status = os.fstat(fd)
-            except BaseException:
-                self._directories.clear(fd)
-                backing.rmdir(dirfd, temporary)
-                raise
+                try:
+                    binding = self._directories.entry_binding(parent, name)
+                    self._directories.write_record(fd, self._directories.policy(parent), binding)
+                    inherited = os.fstat(fd).st_mode & stat.S_ISGID
+                    self._own(fd, dirfd, 0, owner)
+                    backing.chmod(fd, stat.S_IMODE(mode) | inherited)
+                    backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
+                except BaseException:
+                    self._directories.clear(fd)
+                    backing.rmdir(dirfd, temporary)
+                    raise
+                return self.found(parent, stored.name, os.fstat(fd))
             finally:
                 os.close(fd)
-            return self.found(parent, stored.name, status)
 
     def symlink(self, parent_id: int, name: bytes, target: bytes, owner: Owner) -> Entry:
         """Create a symlink to `target`.
@@ -288,6 +287,16 @@ class Tree:
         if mode & ~_KEPT_BY_CHOWN:
             backing.chmod(fd, stat.S_IMODE(mode))
         return os.fstat(fd)
+
+
+def _made_directory(dirfd: int, name: bytes) -> int:
+    """Make a directory that is its owner's alone; return a descriptor of it."""
+    backing.mkdir(dirfd, name, 0o700)
+    try:
+        return backing.open_directory(dirfd, name)
+    except OSError:
+        backing.rmdir(dirfd, name)
+        raise
 
 
 def _parent(node: Node) -> Directory:
