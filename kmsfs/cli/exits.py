@@ -10,6 +10,7 @@ import agent.client
 from agent.api.errors import ServiceError
 from kmsfs import errors, locking, mkfs, mountpoint, options, umount, volumedir
 from kmsfs.cli.codes import MEANINGS, ExitCode
+from kmsfs.customerkeys import CustomerKeyError
 
 __all__ = ["MEANINGS", "ExitCode", "Explanation", "explain"]
 
@@ -41,6 +42,7 @@ _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (volumedir.NotAVolumeError, ExitCode.VOLUME, "Make one with: kmsfs init DIR"),
     (errors.CorruptVolumeError, ExitCode.DAMAGED, ""),
     (errors.VolumeError, ExitCode.VOLUME, ""),
+    (CustomerKeyError, ExitCode.USAGE, ""),
     (errors.KeyUnavailableError, ExitCode.KEY_REFUSED, ""),
     (agent.client.AgentError, ExitCode.NO_AGENT, ""),
     (ServiceError, ExitCode.KEY_REFUSED, "See: kms-agent key list"),

@@ -6,12 +6,13 @@ from typing import Final
 
 import click
 
-from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.show import show_line
 from kmsfs.connect import connected
+from kmsfs.customerkeys import CustomerKeys
 from kmsfs.geometry import MAX_CHUNK_SHIFT, MIN_CHUNK_SHIFT
 from kmsfs.mkfs import MANAGED_KEY, VolumePlan, make_volume
-from kmsfs.volume import Parameters
+from kmsfs.volume import BUCKET, CUSTOMER, MODES, Parameters
 
 _SIZE: Final = re.compile(r"([0-9]{1,7})([kKmM]?)")
 _UNITS: Final = {"": 0, "k": 10, "m": 20}
@@ -34,7 +35,7 @@ class ChunkSize(click.ParamType[int]):
 
 @click.command()
 @click.argument("directory", metavar="DIR")
-@click.option("--key", "key_id", metavar="KEY", default=MANAGED_KEY, show_default=True, help="The KMS key.")
+@click.option("--key", "key_id", metavar="KEY", help=f"The KMS key.  [default: {MANAGED_KEY}]")
 @click.option("--plain-names", is_flag=True, help="Keep file names readable in the ciphertext directory.")
 @click.option(
     "--chunk-size",
@@ -44,16 +45,55 @@ class ChunkSize(click.ParamType[int]):
     show_default=True,
     help="How much is encrypted at a time. Larger suits files that are written once.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=BUCKET,
+    show_default=True,
+    help="Where the data keys of files come from: one call to the service for many files, one for each, or "
+    "a key of your own.",
+)
 @agent_option
-def init(directory: str, key_id: str, *, plain_names: bool, chunk_shift: int, agent_url: str | None) -> None:
+@customer_key_options
+def init(
+    directory: str,
+    key_id: str | None,
+    *,
+    plain_names: bool,
+    chunk_shift: int,
+    mode: str,
+    agent_url: str | None,
+    customer_keys: CustomerKeys,
+) -> None:
     """Make an encrypted volume in DIR, which is empty or does not exist yet.
 
     KEY is a key id, key ARN, alias name or alias ARN. Without one the agent's own managed key serves.
     """
     parameters = Parameters(names="plain" if plain_names else "siv")
-    plan = VolumePlan(key_id=key_id, chunk_shift=chunk_shift, parameters=parameters, agent_url=agent_url)
+    plan = VolumePlan(
+        key_id=key_id or MANAGED_KEY,
+        mode=mode,
+        customer_key=_customer_key(mode, key_id, customer_keys),
+        chunk_shift=chunk_shift,
+        parameters=parameters,
+        agent_url=agent_url,
+    )
     path = os.path.realpath(directory)
-    with connected(agent_url) as client:
-        description = make_volume(path, client, plan)
-    show_line(f"Made volume {description.volume_id.hex()} in {path} under {description.policies[0].key_arn}")
+    with connected(agent_url) as agent:
+        description = make_volume(path, agent, plan)
+    key = description.policies[0].key_arn or "a customer's key"
+    show_line(f"Made volume {description.volume_id.hex()} in {path} under {key}")
     show_line(f"Mount it with: kmsfs mount {directory} MOUNTPOINT")
+
+
+def _customer_key(mode: str, key_id: str | None, customer_keys: CustomerKeys) -> bytes | None:
+    """Return the key that stands in place of a KMS key, where the mode says that one does."""
+    if mode != CUSTOMER:
+        if customer_keys.keys:
+            raise click.UsageError("A key of your own needs --mode customer.")
+        return None
+    if key_id is not None:
+        raise click.UsageError("--mode customer takes a key of your own, not a KMS key.")
+    if len(customer_keys.keys) != 1:
+        raise click.UsageError("--mode customer needs one of --customer-key-file and --customer-key-fd.")
+    return customer_keys.keys[0]

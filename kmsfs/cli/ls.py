@@ -13,11 +13,12 @@ from typing import Final
 import click
 
 from kmsfs import logs, offline, paths
-from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.show import show_name
 from kmsfs.cli.targets import Target, TargetType
 from kmsfs.core import Core
+from kmsfs.customerkeys import CustomerKeys
 from kmsfs.entries import Entry
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -37,10 +38,13 @@ _KINDS: Final = {
 @click.option("-l", "--long", "as_long", is_flag=True, help="Show mode, links, owner, size and time.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object for each entry.")
 @agent_option
-def ls(target: Target, *, as_long: bool, as_json: bool, agent_url: str | None) -> ExitCode:
+@customer_key_options
+def ls(
+    target: Target, *, as_long: bool, as_json: bool, agent_url: str | None, customer_keys: CustomerKeys
+) -> ExitCode:
     """List a directory, or show one entry, of the volume in DIR without mounting it."""
     logs.warnings_to_terminal_too()
-    with offline.opened(target.directory, agent_url, read_only=True) as core:
+    with offline.opened(target.directory, agent_url, read_only=True, customer_keys=customer_keys) as core:
         found = sorted(_entries(core, target.path), key=lambda row: row[0])
         refused = core.volume.counters.integrity_errors
     if as_json:

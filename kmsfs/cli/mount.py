@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from kmsfs import logs, options
-from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.show import show_line
+from kmsfs.customerkeys import CustomerKeys
 from kmsfs.daemonize import Foreground, become_daemon
 from kmsfs.mount import MountPlan
 from kmsfs.mount import mount as run_mount
@@ -25,6 +26,7 @@ from kmsfs.mount import mount as run_mount
     help="Append the log to this file. Without it a background mount logs to the system's log.",
 )
 @agent_option
+@customer_key_options
 def mount(
     directory: str,
     mountpoint: str,
@@ -33,6 +35,7 @@ def mount(
     mount_options: tuple[str, ...],
     log_file: str | None,
     agent_url: str | None,
+    customer_keys: CustomerKeys,
 ) -> None:
     """Mount the volume in DIR at MOUNTPOINT, and return once the mount answers.
 
@@ -45,6 +48,7 @@ def mount(
         mountpoint=os.path.abspath(mountpoint),  # noqa: PTH100 - a mount that hangs must not be asked
         options=options.parse(mount_options, is_root=os.geteuid() == 0),
         agent_url=agent_url,
+        customer_keys=customer_keys,
     )
     if log_file is not None:
         log_file = os.path.abspath(log_file)  # noqa: PTH100 - as above

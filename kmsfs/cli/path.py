@@ -5,8 +5,9 @@ import os
 import click
 
 from kmsfs import logs, offline, paths
-from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.show import show_name
+from kmsfs.customerkeys import CustomerKeys
 
 
 @click.command()
@@ -14,14 +15,22 @@ from kmsfs.cli.show import show_name
 @click.argument("named", metavar="PATH", nargs=-1, required=True)
 @click.option("--reverse", is_flag=True, help="From paths in the ciphertext directory to plain ones.")
 @agent_option
-def path(directory: str, named: tuple[str, ...], *, reverse: bool, agent_url: str | None) -> None:
+@customer_key_options
+def path(
+    directory: str,
+    named: tuple[str, ...],
+    *,
+    reverse: bool,
+    agent_url: str | None,
+    customer_keys: CustomerKeys,
+) -> None:
     """Print where each PATH of the volume in DIR lies in the ciphertext directory, one line each.
 
     With --reverse each PATH is of ciphertext, as the shell has it or relative to DIR, and the plain one is
     printed.
     """
     logs.warnings_to_terminal_too()
-    with offline.opened(directory, agent_url, read_only=True) as core:
+    with offline.opened(directory, agent_url, read_only=True, customer_keys=customer_keys) as core:
         for each in named:
             if reverse:
                 show_name(paths.plain_path(core, _below(directory, each)))

@@ -9,10 +9,11 @@ from dataclasses import asdict
 import click
 
 from kmsfs import logs, offline, recovery
-from kmsfs.cli.arguments import agent_option
+from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.show import progressing, show_line
 from kmsfs.cli.targets import ciphertext_of
+from kmsfs.customerkeys import CustomerKeys
 from kmsfs.salvaging import Loss, Salvaged, salvage
 from kmsfs.verifying import MEANINGS, Problem, Tally
 from kmsfs.verifying import verify as run_verify
@@ -31,6 +32,7 @@ from kmsfs.verifying import verify as run_verify
     help="After checking, copy all that authenticates to this new or empty directory, and list what is lost.",
 )
 @agent_option
+@customer_key_options
 def verify(
     directory: str,
     path: str,
@@ -40,6 +42,7 @@ def verify(
     repair: bool,
     destination: str | None,
     agent_url: str | None,
+    customer_keys: CustomerKeys,
 ) -> ExitCode:
     """Check that all of a volume, or all below PATH in it, is as it was written.
 
@@ -52,7 +55,7 @@ def verify(
         raise click.BadParameter("the copy would lie in the ciphertext directory", param_hint="--salvage")
     tally, problems, removed = Tally(), list[Problem](), 0
     salvaged, losses = Salvaged(), list[Loss]()
-    with offline.opened(ciphertext, agent_url, read_only=not repair) as core:
+    with offline.opened(ciphertext, agent_url, read_only=not repair, customer_keys=customer_keys) as core:
         if repair:
             removed = recovery.remove_leftovers(core.volume.root_fd)
         with progressing(lambda: _summary(tally)):
