@@ -11,7 +11,12 @@ from agent.api import operations
 from agent.api.enums import DataKeySpec
 from agent.api.operations import Operation
 from agent.api.shapes.base import Shape
-from agent.api.shapes.cryptographic import DecryptRequest, EncryptRequest, GenerateDataKeyRequest
+from agent.api.shapes.cryptographic import (
+    DecryptRequest,
+    EncryptRequest,
+    GenerateDataKeyRequest,
+    ReEncryptRequest,
+)
 from agent.api.shapes.keys import DescribeKeyRequest
 from kmsfs.errors import KeyUnavailableError
 
@@ -62,6 +67,34 @@ class DataKey(NamedTuple):
 
     def __repr__(self) -> str:
         return f"DataKey({self.key_arn})"
+
+
+class Under(NamedTuple):
+    """What a ciphertext is under.
+
+    Attributes:
+        key_id: of the KMS key: key id, key ARN, alias name or alias ARN.
+        context: the EncryptionContext.
+    """
+
+    key_id: str
+    context: dict[str, str]
+
+
+class ReEncrypted(NamedTuple):
+    """What ReEncrypt gives.
+
+    Attributes:
+        blob: the new CiphertextBlob.
+        key_arn: ARN of the KMS key behind it.
+        key_material_id: of that key; None where the service does not tell.
+        source_material_id: what the blob before was under; None where the service does not tell.
+    """
+
+    blob: bytes
+    key_arn: str
+    key_material_id: str | None
+    source_material_id: str | None
 
 
 def volume_context(volume_id: bytes) -> dict[str, str]:
@@ -117,6 +150,29 @@ def encrypt(kms: Kms, key_arn: str, plaintext: bytes, context: dict[str, str]) -
     """
     request = EncryptRequest(key_id=key_arn, plaintext=plaintext, encryption_context=context)
     return _call(kms, operations.ENCRYPT, request, key_arn).ciphertext_blob
+
+
+def re_encrypt(kms: Kms, blob: bytes, source: Under, destination: Under) -> ReEncrypted:
+    """Have a ciphertext wrapped anew within the service, under current material.
+
+    Raises:
+        KeyUnavailableError: the service refuses one of the keys.
+        AgentError: it cannot be asked.
+    """
+    request = ReEncryptRequest(
+        ciphertext_blob=blob,
+        source_key_id=source.key_id,
+        source_encryption_context=source.context,
+        destination_key_id=destination.key_id,
+        destination_encryption_context=destination.context,
+    )
+    response = _call(kms, operations.RE_ENCRYPT, request, destination.key_id)
+    return ReEncrypted(
+        response.ciphertext_blob,
+        response.key_id,
+        response.destination_key_material_id,
+        response.source_key_material_id,
+    )
 
 
 def current_material(kms: Kms, key_arn: str) -> str | None:

@@ -6,16 +6,19 @@ into. What moves from where the visit has not been to where it has been is misse
 
 import os
 import stat
-from collections.abc import Iterator
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Final, NamedTuple
 
-from kmsfs import backing, names
+from kmsfs import backing, jobs, names
 from kmsfs.core import Core
+from kmsfs.directories import TEMPORARY_PREFIX
 from kmsfs.errors import KmsfsError
 from kmsfs.inodes import Directory, Node
-from kmsfs.jobs import Call, called, patiently
+from kmsfs.jobs import Call, Pace, Progress
 
-__all__ = ["Call", "Place", "Refusal", "Step", "called", "files", "patiently", "refusal"]
+_PROGRESS_SECONDS: Final = 0.2
 
 
 class Refusal(NamedTuple):
@@ -32,8 +35,38 @@ class Refusal(NamedTuple):
     reason: str
 
 
-# What a long job yields: something to do, something to tell, or nothing but a chance to do other things.
 Step = Call | Refusal | None
+"""What a job with files yields: something to do, a file that was left, or nothing for each that is behind."""
+
+Steps = Generator[Step, None, None]
+
+
+def told(steps: Steps, reach: Callable[[], Progress]) -> Iterator[jobs.Step]:
+    """Turn what a job with files yields into what a job yields.
+
+    Args:
+        steps: of the job.
+        reach: says how far it is; told as "reach" now and then, beside each file left as "left".
+    """
+    pace, due = Pace(), 0.0
+    with closing(steps):
+        for step in steps:
+            if isinstance(step, Call):
+                yield step
+            elif step is not None:
+                plain = None if step.plain is None else os.fsdecode(step.plain)
+                yield {
+                    "left": {"path": plain, "stored_path": os.fsdecode(step.stored), "reason": step.reason}
+                }
+            elif pace.is_over():
+                now = time.monotonic()
+                yield {"reach": reach()} if now >= due else None
+                due = now + _PROGRESS_SECONDS if now >= due else due
+
+
+def _spelled(left: Refusal) -> Progress:
+    plain = None if left.plain is None else os.fsdecode(left.plain)
+    return {"path": plain, "stored_path": os.fsdecode(left.stored), "reason": left.reason}
 
 
 class Place(NamedTuple):
@@ -44,7 +77,7 @@ class Place(NamedTuple):
     status: os.stat_result
 
 
-def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | Refusal]:
+def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | Refusal | None]:
     """Yield a regular file itself, or each that is in a directory or below it; those with many names once.
 
     Args:
@@ -53,7 +86,7 @@ def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | 
         recursive: go into directories below.
 
     Yields:
-        Files, and directories and entries that cannot be looked at.
+        Files, directories and entries that cannot be looked at, and None for a file that is being made aside.
     """
     visit = _Visit(core, recursive=recursive)
     if not isinstance(top, Directory):
@@ -103,7 +136,7 @@ class _Visit:
         if node.parent is not None:
             yield from self._entry(node.parent, node.stored)
 
-    def directory(self, directory: Directory) -> Iterator[Place | Refusal]:
+    def directory(self, directory: Directory) -> Iterator[Place | Refusal | None]:
         """Yield the files of a directory, and note the directories in it."""
         core = self._core
         try:
@@ -112,7 +145,9 @@ class _Visit:
             yield refusal(core, directory.parent, directory.stored, f"cannot be read: {error.strerror}")
             return
         for stored in entries:
-            if not names.is_reserved(stored):
+            if stored.startswith(TEMPORARY_PREFIX):
+                yield None
+            elif not names.is_reserved(stored):
                 yield from self._entry(directory, stored)
 
     def _entry(self, parent: Directory, stored: bytes) -> Iterator[Place | Refusal]:
