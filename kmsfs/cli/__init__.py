@@ -12,7 +12,8 @@ import click
 from kmsfs.cli.codes import MEANINGS, ExitCode
 from kmsfs.daemonize import StartFailedError
 
-# Command, and the module that has it under the same name. Unmounting need not wait for FUSE's libraries.
+# Command, and the module that has it under the same name or another one. Unmounting need not wait for FUSE's
+# libraries.
 _COMMANDS: Final[Mapping[str, str]] = {
     "init": "kmsfs.cli.init",
     "mount": "kmsfs.cli.mount",
@@ -23,6 +24,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "put": "kmsfs.cli.put",
     "path": "kmsfs.cli.path",
     "verify": "kmsfs.cli.verify",
+    "import": "kmsfs.cli.transfer:import_tree",
+    "export": "kmsfs.cli.transfer:export_tree",
 }
 _EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(
     f"  {code:>3}  {text}" for code, text in MEANINGS.items()
@@ -38,7 +41,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or cmd_name)
         return command
 
 

@@ -46,14 +46,19 @@ def show_name(name: bytes) -> None:
 
 
 @contextmanager
-def progressing(describe: Callable[[], str]) -> Iterator[None]:
-    """Show how far work is, on standard error and only on a terminal, until the body ends."""
+def progressing(describe: Callable[[], str]) -> Iterator[bool]:
+    """Show how far work is, on standard error and only on a terminal, until the body ends; yield whether."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield
+        yield False
         return
     with Live(get_renderable=lambda: Text(describe()), console=console, transient=True):
-        yield
+        yield True
+
+
+def show_warning(text: str) -> None:
+    """Print one line on standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(printable(text)))
 
 
 def show_pairs(title: str, pairs: Iterable[tuple[str, object]]) -> None:
