@@ -151,10 +151,9 @@ def _replace(core: Core, loader: Loader, node: Node, source: File, tally: Tally)
     finally:
         os.close(fd)
     # The kernel may know the old inode for long: its number stays taken, its room does not.
-    former_fd = os.dup(source.chunks.fd)
-    core.inodes.renumber(node, made.st_ino, former_fd)
     if source.chunks.is_writable:
-        backing.truncate(former_fd, 0)
+        backing.truncate(source.chunks.fd, 0)
+    core.inodes.renumber(node, made.st_ino, os.dup(source.chunks.fd))
 
 
 def _require_closed(core: Core, inode: int, own_opens: int) -> None:
