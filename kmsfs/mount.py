@@ -20,6 +20,7 @@ import trio
 from kmsfs import backing, control, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
 from kmsfs.connect import connected
 from kmsfs.core import Core
+from kmsfs.courier import Courier
 from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.daemonize import Start
 from kmsfs.fuse_loop import serve
@@ -83,7 +84,7 @@ def mount(plan: MountPlan, start: Start) -> None:
             )
         )
         # A mount of bucket keys alone never needs it again.
-        agent.close()
+        agent.rest()
         # The kernel has applied each caller's umask; ours must not take anything off on top.
         os.umask(0)
         refusal = _run(
@@ -106,7 +107,7 @@ class _Session:
     hardened: hardening.Hardening
     began: float
 
-    def report(self) -> Mapping[str, object]:
+    def report(self, core: Core, courier: Courier) -> Mapping[str, object]:
         """Return what `kmsfs status` shows of a running mount."""
         return {
             "pid": os.getpid(),
@@ -116,6 +117,7 @@ class _Session:
             "resident_kib": _resident_kib(),
             "open_descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - only their number matters
             "counters": asdict(self.volume.counters),
+            "damage": {**core.reports.summary(), "audit": courier.summary()},
             "hardening": asdict(self.hardened),
         }
 
@@ -135,10 +137,13 @@ def _run(session: _Session, start: Start) -> MountRefusedError | None:
 
 async def _serve(session: _Session, start: Start) -> None:
     operations = Operations(session.volume)
+    core, volume = operations.core, session.volume
+    courier = Courier(volume.agent, volume.live, core.reports)
     words = libfuse_options(session.options, session.ciphertext)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_announce, session, start, operations.core)
+            nursery.start_soon(_announce, session, start, core, courier)
+            nursery.start_soon(courier.run)
             nursery.start_soon(_stop_when_told, signals, session.mountpoint)
             try:
                 await serve(operations, session.mountpoint, words)
@@ -146,9 +151,10 @@ async def _serve(session: _Session, start: Start) -> None:
                 # pyfuse3.init has no other way to say that libfuse, which has printed why, could not mount.
                 raise MountRefusedError(f"cannot mount at {session.mountpoint}: {error}") from None
             nursery.cancel_scope.cancel()
+        await courier.finish()
 
 
-async def _announce(session: _Session, start: Start, core: Core) -> None:
+async def _announce(session: _Session, start: Start, core: Core, courier: Courier) -> None:
     """Wait until the mount answers and say so; then answer those who come to its door."""
     mounted = await _appeared(session.mountpoint)
     try:
@@ -168,7 +174,8 @@ async def _announce(session: _Session, start: Start, core: Core) -> None:
         notify_manager(f"READY=1\nSTATUS=mounted at {session.mountpoint}")
         start.ready()
         if door is not None:
-            await statusdoor.answer(door, lambda line: control.converse(line, core, session.report))
+            report = partial(session.report, core, courier)
+            await statusdoor.answer(door, lambda line: control.converse(line, core, report))
 
 
 async def _appeared(mountpoint: str) -> mountinfo.Mount:

@@ -133,6 +133,14 @@ class Reports:
         above = stored_path(directory)
         self._list(0, stored if above == b"." else above + b"/" + stored, error)
 
+    def tell(self, found: Failure) -> None:
+        """Keep a failure for the agent, if there is room for it."""
+        if len(self.untold) < MAX_UNTOLD:
+            self.untold.append(found)
+            self._arrived.set()
+        else:
+            self.untold_dropped += 1
+
     async def wait(self) -> None:
         """Wait until there is something that the agent is still to be told of. For one task."""
         while not self.untold:
@@ -161,15 +169,11 @@ class Reports:
         self._listed.add(thing)
         self._counters.damaged_entries += 1
         found = failure(path or b"inode %d" % inode, _kind(error), _detail(error), self._now())
-        _LOG.error("%s does not authenticate: %s: %s", found.path, found.kind, found.detail)
+        _LOG.error("damaged: %s: %s: %s", found.path, found.kind, found.detail)
         if len(self._listed) == MAX_LISTED:
             _LOG.error("more is damaged than is listed here one by one: kmsfs verify finds all of it")
         self.recent.append(found)
-        if len(self.untold) < MAX_UNTOLD:
-            self.untold.append(found)
-            self._arrived.set()
-        else:
-            self.untold_dropped += 1
+        self.tell(found)
 
     def _node(self, inode: int | None, nodeid: int | None) -> Node | None:
         if inode is not None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -123,3 +123,16 @@ def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
     if isinstance(counters, dict):
         for name, value in counters.items():
             yield str(name).replace("_", " "), value
+    damage = running.get("damage")
+    if isinstance(damage, dict):
+        yield from _damage_pairs(damage)
+
+
+def _damage_pairs(damage: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for each in damage["recent"]:
+        when = datetime.fromtimestamp(each["seen_at"], UTC).isoformat(" ", "seconds")
+        yield "damaged", f"{each['path']}: {each['kind']}: {each['detail']} ({when})"
+    audit = damage["audit"]
+    if damage["recent"]:
+        told = f"{audit['recorded']} recorded, {damage['untold']} waiting, {audit['refused']} refused"
+        yield "in the keys' audit log", f"{told}, {damage['dropped']} dropped; {audit['state']}"

@@ -76,9 +76,7 @@ def test_once(caplog: pytest.LogCaptureFixture) -> None:
         for chunk in range(5):
             made.report(CorruptFileError(11, chunk, "tag"))
     assert (counters.integrity_errors, counters.damaged_entries) == (5, 1)
-    assert [record.message for record in caplog.records] == [
-        "d/f does not authenticate: content: chunk 0: tag"
-    ]
+    assert [record.message for record in caplog.records] == ["damaged: d/f: content: chunk 0: tag"]
     assert len(made.untold) == 1
 
 
