@@ -167,7 +167,8 @@ class Server:
         Idle connections are closed at once; requests under way get ``limits.stop_seconds``.
         """
         async with trio.open_nursery() as conversations:
-            async with trio.open_nursery() as accepting, listener:
+            # Outside, so that nothing accepts on it any more when it is closed.
+            async with listener, trio.open_nursery() as accepting:
                 accepting.start_soon(self._accept, listener, conversations)
                 accepting.start_soon(self._idle.end_idle)
                 await stop.wait()
