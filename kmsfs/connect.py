@@ -4,7 +4,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from agent.api.errors import ServiceError
@@ -35,6 +35,7 @@ class AgentSource:
         self._idle: deque[AgentClient] = deque()
         self._starting = threading.Lock()
         self._is_started = False
+        self._is_closed = False
 
     def call(self, operation: Operation[Request, Response], request: Request) -> Response:
         """Carry out one operation, on a connection of its own while it lasts.
@@ -58,10 +59,16 @@ class AgentSource:
         self._keep(client)
         return response
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """Close what is open and idle; the next call opens another."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def close(self) -> None:
+        """Do as `rest`, for good: of calls that are still under way, the last one closes what it has."""
+        self._is_closed = True
+        self.rest()
 
     def _start(self) -> None:
         """See once that somebody answers, or start the user's own agent."""
@@ -82,6 +89,8 @@ class AgentSource:
             self._idle.append(client)
         else:
             client.close()
+        if self._is_closed:
+            self.rest()
 
 
 @contextmanager

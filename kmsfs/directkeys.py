@@ -99,7 +99,7 @@ class DirectKeys:
         self._patience = patience
         self._kept = _Kept()
         self._ahead: deque[tuple[DrawnKey, float]] = deque()
-        self._wanted = 1
+        self._wanted = 0
         self._on_their_way = 0
         self._refused: KmsfsError | None = None
         self._last_refusal = ""
@@ -138,7 +138,7 @@ class DirectKeys:
             refused, self._refused = self._refused, None
             if refused is not None:
                 raise refused
-            self._wanted = min(2 * self._wanted, AHEAD_KEYS)
+            self._wanted = min(max(2 * self._wanted, 1), AHEAD_KEYS)
             self._do(self._fetch_for_one)
         if len(self._ahead) < self._wanted // 2:
             self._fetch_ahead()
@@ -185,7 +185,7 @@ class DirectKeys:
             drawn, until = self._ahead.popleft()
             if until > now:
                 return drawn
-            self._wanted = 1
+            self._wanted = 0
         return None
 
     def _fetch_ahead(self) -> None:
