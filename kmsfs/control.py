@@ -16,6 +16,8 @@ from kmsfs import refusals
 from kmsfs.core import Core
 from kmsfs.errors import VolumeError
 from kmsfs.jobs import Call, Job
+from kmsfs.reencrypt import Reencrypt, reencrypt
+from kmsfs.rewrap import Rewrap, rewrap
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -36,7 +38,10 @@ class Ask(NamedTuple):
     changes: bool
 
 
-_ASKS: Final[Mapping[str, Ask]] = {}
+_ASKS: Final[Mapping[str, Ask]] = {
+    "reencrypt": Ask(Reencrypt, reencrypt, changes=True),
+    "rewrap": Ask(Rewrap, rewrap, changes=True),
+}
 
 
 def changes(request: Request) -> bool:
