@@ -13,6 +13,7 @@ from typing import Final
 
 from kmsfs.errors import CorruptFileError
 from kmsfs.file import File
+from kmsfs.header import NewFile, is_direct
 from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
 
@@ -43,19 +44,25 @@ class Files:
         entry = self._open.get(inode)
         return entry[1] if entry else 0
 
-    def create(self, fd: int, inode: int, policy: int, binding: bytes | None = None) -> File:
+    def new_file(self, policy: int) -> NewFile:
+        """Return what a new file's keys will be drawn from: to be had before anything is made.
+
+        Raises:
+            KeyUnavailableError: the policy (an index) has no key for new files.
+            WaitNeededError: the KMS has to be asked first.
+        """
+        return self._loader.new_file(policy)
+
+    def create(self, fd: int, inode: int, new: NewFile, binding: bytes | None = None) -> File:
         """Take over the descriptor of a backing file just created; counts as one open.
 
         Args:
             fd: descriptor.
             inode: its number.
-            policy: index of the policy it is encrypted by.
+            new: from `new_file`, for this file alone.
             binding: of its place; None where nothing is tied to its place.
-
-        Raises:
-            KeyUnavailableError: the policy (an index) has no key for new files.
         """
-        self._created = file = File(self._loader.create(fd, inode, policy, binding))
+        self._created = file = File(self._loader.start(fd, inode, new, binding))
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)
@@ -84,7 +91,8 @@ class Files:
 
         Raises:
             CorruptFileError: it is not a file of this volume, or its length is wrong.
-            KeyUnavailableError: its bucket key cannot be had.
+            KeyUnavailableError: its key cannot be had.
+            WaitNeededError: the KMS has to be asked first.
         """
         try:
             file = self._read(fd, inode)
@@ -113,7 +121,7 @@ class Files:
             raise
 
     def release(self, inode: int) -> None:
-        """Count one open less; the last one settles the file and keeps it ready for a while.
+        """Count one open less; the last one settles the file, and keeps it ready for a while or closes it.
 
         Raises:
             OSError: there is no room for its header; it stays ready until there is.
@@ -131,6 +139,10 @@ class Files:
         if len(self._idle) > _MAX_IDLE:
             self._evict()
         file.settle()
+        # Kept ready, it would open without the KMS being asked whether it still may.
+        if is_direct(file.chunks.clear):
+            self._idle.pop(inode, None)
+            file.chunks.close()
 
     def drop(self, inode: int) -> None:
         """Let go of a file that has lost its last name, at once or when its last handle is closed."""

@@ -49,6 +49,7 @@ _SUITE: Final = 1
 _UNITS: Final = 1
 _HEAD: Final = struct.Struct(">6sHBBBBH2x16s16s16s32s")
 _HEAD_ZEROS: Final = slice(14, 16)
+_MODE_OFFSET: Final = 9
 _WRAP_OFFSET: Final = _HEAD.size
 _SALT_OFFSET: Final = _WRAP_OFFSET + BLOB_SIZE_MAX
 _NONCE_OFFSET: Final = _SALT_OFFSET + xaes.SALT_SIZE
@@ -270,6 +271,11 @@ def unwrap(clear: ClearHeader, volume_id: bytes, key: OpeningKey) -> bytes:
     if not hmac.compare_digest(committed, clear.commitment):
         raise CorruptHeaderError("the data key is not the one that the header commits to")
     return data_key
+
+
+def is_direct(clear: bytes) -> bool:
+    """Say whether a header, well-formed up to its sealed block, is of mode DIRECT."""
+    return clear[_MODE_OFFSET] == Mode.DIRECT
 
 
 def seal(keys: FileKeys, session: xaes.Session, block: SealedBlock) -> bytes:

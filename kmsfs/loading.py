@@ -8,7 +8,7 @@ import os
 from kmsfs import header
 from kmsfs.chunkfile import ChunkFile
 from kmsfs.errors import CorruptFileError, CorruptHeaderError
-from kmsfs.header import FileKeys, SealedBlock
+from kmsfs.header import FileKeys, NewFile, SealedBlock
 from kmsfs.keyring import Keyring
 from kmsfs.scratch import Scratch
 from kmsfs.volume import VolumeDescription
@@ -19,7 +19,7 @@ class Loader:
 
     Args:
         description: of the volume, verified.
-        keyring: its bucket keys.
+        keyring: what data keys are wrapped with.
     """
 
     def __init__(self, description: VolumeDescription, keyring: Keyring) -> None:
@@ -29,16 +29,25 @@ class Loader:
         self._scratch = Scratch()
 
     def create(self, fd: int, inode: int, policy: int, binding: bytes | None = None) -> ChunkFile:
+        """Do as `new_file` and `start` in turn."""
+        return self.start(fd, inode, self.new_file(policy), binding)
+
+    def new_file(self, policy: int) -> NewFile:
+        """Return what the keys of a new file will be drawn from.
+
+        Raises:
+            KeyUnavailableError: the policy (an index) has no key for new files.
+            WaitNeededError: the KMS has to be asked first.
+        """
+        key = self._keyring.new_key(policy)
+        return NewFile(self._volume_id, self._chunk_shifts[policy], key)
+
+    def start(self, fd: int, inode: int, new: NewFile, binding: bytes | None = None) -> ChunkFile:
         """Return the empty file that a backing file is to become, tied to the place of `binding`.
 
         Its keys are drawn when `ChunkFile.prepare` is called, at the latest with its first chunk; its header
         is written with that.
-
-        Raises:
-            KeyUnavailableError: the policy (an index) has no key for new files.
         """
-        key = self._keyring.new_key(policy)
-        new = header.NewFile(self._volume_id, self._chunk_shifts[policy], key)
         return ChunkFile(fd, inode, new, SealedBlock(0, binding=binding), self._scratch, on_disk=False)
 
     def load(self, fd: int, inode: int) -> ChunkFile:
@@ -46,7 +55,8 @@ class Loader:
 
         Raises:
             CorruptFileError: its header is not that of a file of this volume.
-            KeyUnavailableError: its bucket key cannot be had.
+            KeyUnavailableError: its key cannot be had.
+            WaitNeededError: the KMS has to be asked first.
         """
         raw = os.pread(fd, header.HEADER_PEEK_SIZE, 0)
         try:

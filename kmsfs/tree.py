@@ -102,6 +102,8 @@ class Tree:
         Raises:
             OSError: EEXIST and all that open(2) says.
         """
+        # Before anything is made: the KMS may have to be asked, and may refuse.
+        new = self._files.new_file(self._directories.policy(self._inodes.directory(parent_id)))
         with self._place(parent_id, name) as (parent, stored):
             dirfd = self._directories.dirfd(parent)
             made = aside or stored.name
@@ -109,7 +111,7 @@ class Tree:
             try:
                 status = self._own(fd, dirfd, mode, owner)
                 binding = self._directories.entry_binding(parent, name)
-                file = self._files.create(fd, status.st_ino, self._directories.policy(parent), binding)
+                file = self._files.create(fd, status.st_ino, new, binding)
             except BaseException:
                 os.close(fd)
                 backing.unlink(dirfd, made)
