@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kmsfs import backing, header, names
-from kmsfs.errors import CorruptHeaderError
+from kmsfs import backing, header, names, volumedir
+from kmsfs.errors import CorruptHeaderError, VolumeError
 from kmsfs.volume import VolumeDescription
 from kmsfs.walking import Found, walk
 from kmsfs.wrapping import Mode, policy_reference
@@ -45,6 +45,12 @@ class Counts:
     unwritten: int = 0
     unreadable: int = 0
     left_out: list[int] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.files.clear()
+        self.left_out.clear()
+        self.unwritten = self.unreadable = 0
 
     @property
     def is_complete(self) -> bool:
@@ -89,6 +95,29 @@ def count(root_fd: int, counts: Counts) -> Iterator[None]:
             linked.add(found.status.st_ino)
         _count(found, counts)
         yield
+
+
+def counted(path: str, counts: Counts) -> Iterator[None]:
+    """Count the files of the volume in a ciphertext directory, again where they were moved meanwhile.
+
+    Args:
+        path: of the ciphertext directory.
+        counts: empty; counted up.
+
+    Raises:
+        VolumeError: directories are moved all the time.
+        OSError: the directory cannot be read.
+    """
+    with volumedir.root_directory(path) as root_fd:
+        for is_last in (False, False, True):
+            try:
+                yield from count(root_fd, counts)
+            except (VolumeError, FileNotFoundError):
+                if is_last:
+                    raise
+                counts.clear()
+            else:
+                return
 
 
 def rows(counts: Counts, description: VolumeDescription) -> list[Row]:

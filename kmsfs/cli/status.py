@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from kmsfs import status as statuses
+from kmsfs.cli.keytable import as_member, as_pairs, counted
 from kmsfs.cli.show import show_line, show_pairs
 from kmsfs.status import CLEAN, IN_USE, UNCLEAN, Status, VolumeReport
 
@@ -20,21 +21,26 @@ _CONDITIONS: Final = {
 
 @click.command()
 @click.argument("path", metavar="[DIR|MOUNTPOINT]", required=False)
+@click.option("--keys", "with_keys", is_flag=True, help="Count the files under each key, all of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object for each mount.")
-def status(path: str | None, *, as_json: bool) -> None:
+def status(path: str | None, *, with_keys: bool, as_json: bool) -> None:
     """Show how a volume or a mount is; without an argument, every mount.
 
     What a volume that is not mounted says of itself is shown as it stands there, unchecked: the agent is not
     asked.
     """
     found = statuses.all_mounts() if path is None else statuses.of_path(path)
+    counts = [counted(each) if with_keys else None for each in found]
     if as_json:
-        click.echo(json.dumps([_as_dict(each) for each in found], indent=2))
+        both = zip(found, counts, strict=True)
+        click.echo(json.dumps([_as_dict(each) | as_member(each, files) for each, files in both], indent=2))
         return
     if not found:
         show_line("No kmsfs volume is mounted.")
-    for each in found:
+    for each, files in zip(found, counts, strict=True):
         show_pairs(each.ciphertext, _pairs(each))
+        if files is not None:
+            show_pairs("files under each key", as_pairs(each, files))
 
 
 def _as_dict(found: Status) -> dict[str, object]:
