@@ -35,6 +35,7 @@ MEANINGS: Final = {
     "device": "another filesystem is mounted here; a volume ends there",
     LEFTOVER: "a crash or an interrupted command left it; harmless, and kmsfs verify --repair removes it",
 }
+_NOT_LOOKED_AT: Final = ("key", "unreadable", "device")
 
 
 class Problem(NamedTuple):
@@ -56,6 +57,11 @@ class Problem(NamedTuple):
     def is_damage(self) -> bool:
         """Whether it is more than the harmless trace of a crash."""
         return self.kind != LEFTOVER
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it does not authenticate, rather than was not looked at."""
+        return self.kind not in _NOT_LOOKED_AT and self.is_damage
 
 
 @dataclass(slots=True)

@@ -2,21 +2,30 @@
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Final, NamedTuple
 
 import click
+import trio
 
 from kmsfs import logs, offline, recovery
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.show import progressing, show_line
 from kmsfs.cli.targets import ciphertext_of
+from kmsfs.core import Core
+from kmsfs.courier import Courier
 from kmsfs.customerkeys import CustomerKeys
+from kmsfs.reporting import failure
 from kmsfs.salvaging import Loss, Salvaged, salvage
 from kmsfs.verifying import MEANINGS, Problem, Tally
 from kmsfs.verifying import verify as run_verify
+
+_MAX_REPORTED: Final = 100
+"""As many as an agent takes at once."""
 
 
 @click.command()
@@ -31,6 +40,7 @@ from kmsfs.verifying import verify as run_verify
     metavar="DIR",
     help="After checking, copy all that authenticates to this new or empty directory, and list what is lost.",
 )
+@click.option("--no-report", is_flag=True, help="Do not have the agent's audit log record what is found.")
 @agent_option
 @customer_key_options
 def verify(
@@ -41,13 +51,15 @@ def verify(
     as_json: bool,
     repair: bool,
     destination: str | None,
+    no_report: bool,
     agent_url: str | None,
     customer_keys: CustomerKeys,
 ) -> ExitCode:
     """Check that all of a volume, or all below PATH in it, is as it was written.
 
     The volume is not mounted, or read-only. Names, records, symbolic links, extended attributes, headers and
-    lengths are checked; with --deep the content too.
+    lengths are checked; with --deep the content too. What does not authenticate is recorded in the audit log
+    of the agent, by its path in the ciphertext directory.
     """
     logs.warnings_to_terminal_too()
     ciphertext = ciphertext_of(directory)
@@ -67,14 +79,47 @@ def verify(
             with progressing(lambda: _copied(salvaged)):
                 losses.extend(salvage(core, os.fsencode(path), destination, salvaged))
         repaired = core.volume.counters.repaired_files
+        recorded = None if no_report else _recorded(core, problems)
     copied = None if destination is None else salvaged
     if as_json:
-        click.echo(json.dumps(_as_dict(tally, problems, removed, repaired, copied, losses), indent=2))
+        told = {"recorded": None if recorded is None else recorded.done}
+        click.echo(json.dumps(_as_dict(tally, problems, removed, repaired, copied, losses) | told, indent=2))
     else:
         for line in _ending(tally, problems, removed, repaired, copied, losses):
             show_line(line)
+        if recorded is not None and recorded.failures:
+            show_line(str(recorded))
     is_damaged = bool(losses) or any(problem.is_damage for problem in problems)
     return ExitCode.PROBLEMS if is_damaged else ExitCode.DONE
+
+
+class _Recorded(NamedTuple):
+    """How many failures the agent's audit log has, of how many, and why not all of them."""
+
+    done: int
+    failures: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"recorded in the agent's audit log: {self.done} of {self.failures}{self.reason}"
+
+
+def _recorded(core: Core, problems: list[Problem]) -> _Recorded:
+    """Have the agent's audit log record what does not authenticate, as far as that goes at once."""
+    failures = [problem for problem in problems if problem.is_failure]
+    # What copying has met, checking has found.
+    core.reports.untold.clear()
+    for problem in failures[:_MAX_REPORTED]:
+        core.reports.tell(failure(problem.stored, problem.kind, problem.detail, time.time()))
+    courier = Courier(core.volume.agent, core.volume.live, core.reports)
+    trio.run(courier.finish)
+    if courier.recorded == len(failures):
+        reason = ""
+    elif courier.recorded == _MAX_REPORTED:
+        reason = "; no more are recorded at once"
+    else:
+        reason = f"; {courier.state}"
+    return _Recorded(courier.recorded, len(failures), reason)
 
 
 def _is_within(path: str, directory: str) -> bool:

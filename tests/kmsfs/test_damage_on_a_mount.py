@@ -139,3 +139,16 @@ def test_unmounting_waits_for_nobody(place: Place, running_agent: RunningAgent) 
     assert "lacks 1 of the failures above: waiting: no key management agent at" in log_of(place)
     running_agent.start()
     assert reports(running_agent) == []
+
+
+def test_verifying_is_recorded_too(place: Place, running_agent: RunningAgent) -> None:
+    """What a check finds is in the audit log, unless that is not wanted."""
+    stored = damaged(place).name
+    found = place.kmsfs("verify", "--deep", "--no-report", "--json", place.ciphertext)
+    assert (found.returncode, json.loads(found.stdout)["recorded"]) == (13, None)
+    assert reports(running_agent) == []
+    found = place.kmsfs("verify", "--deep", place.ciphertext)
+    assert "recorded in the agent's audit log: 1 of 1\n" in found.stdout
+    (record,) = reports(running_agent)
+    assert record["additionalEventData"]["path"] == stored
+    assert json.loads(place.kmsfs("verify", "--json", place.ciphertext).stdout)["recorded"] == 0
