@@ -1,13 +1,11 @@
-"""The filesystems that the benchmark compares: how each is made, mounted and taken down.
+"""What a filesystem under test is to the benchmark, this project's own, and none at all.
 
-A system only says which commands make and mount it; `Volume` runs them, always with the filesystem process in
-the foreground, so that it can be measured and surely ended. Knows nothing of what is measured.
+A system only says which commands make and mount it; `volumes` runs them. Knows nothing of what is measured.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from measuring import run
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOUNT_SECONDS = 30
-PASSPHRASE = "benchmark only"  # noqa: S105 - of volumes that live for seconds
+START_SECONDS = 60
 
 
 class System(Protocol):
@@ -31,94 +30,75 @@ class System(Protocol):
         """Create an empty volume in the existing, empty directory `backing`."""
 
     def mount_command(self, backing: Path, mountpoint: Path) -> list[str] | None:
-        """Return the command that serves the volume in the foreground, or None where nothing is mounted."""
+        """Return the command that serves the volume in the foreground, or None where nothing is mounted.
+
+        Run by root, it lets other users in.
+        """
+
+    def import_command(self, source: Path, backing: Path) -> list[str] | None:
+        """Return the command that brings a tree into a volume that is not mounted; None if there is none."""
+
+    def export_command(self, backing: Path, destination: Path) -> list[str] | None:
+        """Return the command that takes a volume's files out into a directory; None if there is none."""
 
     def environment(self) -> dict[str, str]:
         """Return what the commands need in their environment beside the caller's own."""
 
     def version(self) -> str:
-        """Return the first line that the program says about itself."""
+        """Return the line that the program says about itself."""
+
+    @property
+    def typed(self) -> bytes:
+        """What the mounting command reads from standard input."""
 
     @property
     def ready_line(self) -> bytes:
         """What the program prints once the mount may be used; empty if that is as soon as it is there."""
 
 
-def first_line(command: list[str]) -> str:
-    """Return the first line that `command` prints, or an empty string."""
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    return lines[0] if lines else ""
-
-
 @dataclass
-class Gocryptfs:
-    """The Debian package, with its defaults (AES-GCM by OpenSSL or Go, encrypted names)."""
+class WithoutCommands:
+    """What a filesystem has that does nothing but mount."""
 
-    scratch: Path
-    name: str = "gocryptfs"
-
-    @property
-    def passfile(self) -> Path:
-        """Where the throw-away passphrase is kept."""
-        return self.scratch / "passphrase"
-
-    def make(self, backing: Path) -> None:
+    def import_command(self, source: Path, backing: Path) -> list[str] | None:  # noqa: ARG002 - the protocol's
         """See `System`."""
-        self.passfile.write_text(PASSPHRASE)
-        command = [
-            "gocryptfs",
-            "-q",
-            "-init",
-            "-scryptn",
-            "10",
-            "-passfile",
-            str(self.passfile),
-            str(backing),
-        ]
-        subprocess.run(command, check=True)
+        return None
 
-    def mount_command(self, backing: Path, mountpoint: Path) -> list[str]:
+    def export_command(self, backing: Path, destination: Path) -> list[str] | None:  # noqa: ARG002 - the protocol's
         """See `System`."""
-        return ["gocryptfs", "-fg", "-passfile", str(self.passfile), str(backing), str(mountpoint)]
+        return None
 
     def environment(self) -> dict[str, str]:
         """See `System`."""
         return {}
 
-    def version(self) -> str:
-        """See `System`."""
-        return first_line(["gocryptfs", "--version"])
-
     @property
-    def ready_line(self) -> bytes:
-        """See `System`; it opens its own mount first, and would wait for whoever changes it then."""
-        return b"Filesystem mounted and ready."
-
-
-@dataclass
-class Plain:
-    """No filesystem at all: the backing directory itself, as the upper bound."""
-
-    name: str = "backing"
-
-    def make(self, backing: Path) -> None:
+    def typed(self) -> bytes:
         """See `System`."""
-
-    def mount_command(self, backing: Path, mountpoint: Path) -> None:
-        """See `System`."""
-
-    def environment(self) -> dict[str, str]:
-        """See `System`."""
-        return {}
-
-    def version(self) -> str:
-        """See `System`."""
-        return "no encryption, no FUSE"
+        return b""
 
     @property
     def ready_line(self) -> bytes:
         """See `System`."""
         return b""
+
+
+@dataclass
+class Native(WithoutCommands):
+    """No filesystem at all: the backing directory itself, as the upper bound."""
+
+    name: str = "native"
+
+    def make(self, backing: Path) -> None:
+        """See `System`."""
+
+    def mount_command(self, backing: Path, mountpoint: Path) -> list[str] | None:  # noqa: ARG002 - the protocol's
+        """See `System`."""
+        return None
+
+    def version(self) -> str:
+        """See `System`."""
+        return "the backing directory itself, no encryption, no FUSE"
 
 
 def own_program(name: str) -> str:
@@ -134,7 +114,9 @@ class Kmsfs:
     scratch: Path
     init_options: tuple[str, ...] = ()
     name: str = "kmsfs"
+    typed: bytes = b""
     agent: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    commands: str = field(default="", init=False)
 
     @property
     def agent_url(self) -> str:
@@ -143,32 +125,50 @@ class Kmsfs:
 
     def __enter__(self) -> Self:
         """Start the agent and wait until it answers."""
+        self.commands = run([own_program("kmsfs"), "--help"])
         home = self.scratch / "agent"
         home.mkdir(mode=0o700)
         config = home / "agent.yaml"
         config.write_text(f"state_directory: {home}/state\nsocket: {home}/agent.sock\n")
         program = own_program("kms-agent")
-        subprocess.run([program, "init", "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
-        self.agent = subprocess.Popen([program, "serve", "--config", str(config)], stdout=subprocess.DEVNULL)
-        wait_until(self.agent, (home / "agent.sock").exists)
+        run([program, "init", "--config", str(config)])
+        with (home / "log").open("wb") as log:
+            self.agent = subprocess.Popen(
+                [program, "serve", "--config", str(config)], stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            wait_until(self.agent, (home / "agent.sock").exists)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the agent."""
         if self.agent is not None:
             self.agent.terminate()
-            self.agent.wait(MOUNT_SECONDS)
+            self.agent.wait(START_SECONDS)
 
     def make(self, backing: Path) -> None:
         """See `System`."""
         command = [own_program("kmsfs"), "init", str(backing), *self.init_options]
-        subprocess.run(
-            command, check=True, env={**os.environ, **self.environment()}, stdout=subprocess.DEVNULL
-        )
+        run(command, environment={**os.environ, **self.environment()})
 
     def mount_command(self, backing: Path, mountpoint: Path) -> list[str]:
-        """See `System`."""
+        """See `System`; root's mounts let others in by themselves."""
         return [own_program("kmsfs"), "mount", "-f", str(backing), str(mountpoint)]
+
+    def import_command(self, source: Path, backing: Path) -> list[str] | None:
+        """See `System`."""
+        if " import " not in self.commands:
+            return None
+        return [own_program("kmsfs"), "import", str(source), str(backing)]
+
+    def export_command(self, backing: Path, destination: Path) -> list[str] | None:
+        """See `System`."""
+        if " export " not in self.commands:
+            return None
+        return [own_program("kmsfs"), "export", str(backing), str(destination)]
 
     def environment(self) -> dict[str, str]:
         """See `System`."""
@@ -176,7 +176,7 @@ class Kmsfs:
 
     def version(self) -> str:
         """See `System`."""
-        return first_line([own_program("kmsfs"), "--version"])
+        return run([own_program("kmsfs"), "--version"]).strip()
 
     @property
     def ready_line(self) -> bytes:
@@ -190,74 +190,12 @@ def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> N
     Raises:
         RuntimeError: `process` ended first, or the time is over.
     """
-    deadline = time.monotonic() + MOUNT_SECONDS
+    deadline = time.monotonic() + START_SECONDS
+    name = Path(str(process.args[0] if isinstance(process.args, list) else process.args)).name
     while not ready():
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with exit code {process.returncode}")
+            raise RuntimeError(f"{name} ended with exit code {process.returncode} instead of mounting")
         if time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"{process.args!r} was not ready after {MOUNT_SECONDS} seconds")
+            raise RuntimeError(f"{name} was not ready after {START_SECONDS} seconds")
         time.sleep(0.005)
-
-
-class Volume:
-    """A new volume of one system, mounted; a context manager that leaves nothing behind."""
-
-    def __init__(self, system: System, directory: Path) -> None:
-        self._system = system
-        self._backing = directory / "backing"
-        self._mountpoint = directory / "mountpoint"
-        self._output = directory / "output"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.path = self._mountpoint
-
-    def __enter__(self) -> Self:
-        """Make the volume and mount it."""
-        self._backing.mkdir(parents=True)
-        self._mountpoint.mkdir()
-        self._system.make(self._backing)
-        self._mount()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Unmount, and remove both directories."""
-        self._unmount()
-        shutil.rmtree(self._backing.parent)
-
-    def remount(self) -> None:
-        """Mount again, so that neither the kernel nor the filesystem remembers anything."""
-        self._unmount()
-        self._mount()
-
-    def resident_bytes(self) -> int:
-        """Return the resident memory of the filesystem process, or 0 where there is none."""
-        if self._process is None:
-            return 0
-        fields = Path(f"/proc/{self._process.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def _mount(self) -> None:
-        command = self._system.mount_command(self._backing, self._mountpoint)
-        if command is None:
-            self.path = self._backing
-            return
-        environment = {**os.environ, **self._system.environment()}
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        wait_until(self._process, self._is_ready)
-
-    def _is_ready(self) -> bool:
-        return self._system.ready_line in self._output.read_bytes() and self._mountpoint.is_mount()
-
-    def _unmount(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            if self._mountpoint.is_mount():
-                subprocess.run(["fusermount3", "-u", str(self._mountpoint)], check=True)
-            process.wait(MOUNT_SECONDS)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()

@@ -2,52 +2,112 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent.parent / "bench" / "fs.py"
 
 
-def test_prints_medians_and_ratios(tmp_path: Path) -> None:
-    """One quick round on the bare directory names every measurement of its stages, machine and commit."""
-    options = [
-        "--rounds",
-        "1",
-        "--systems",
-        "plain,plain",
-        "--stages",
-        "tree,memory",
-        "--backing",
-        str(tmp_path),
-    ]
-    result = subprocess.run(
-        [sys.executable, str(PROGRAM), *options], check=True, capture_output=True, text=True, timeout=120
+def run(*options: object, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    """Run the benchmark of the filesystem with tiny amounts, once."""
+    command = [sys.executable, str(PROGRAM), "--quick", "--rounds", "1", *map(str, options)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+
+
+def cells(result: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """Return the rows of the first table that was printed."""
+    lines = result.stdout.partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def number(cell: str) -> float:
+    """Return the figure in a cell."""
+    return float(cell.replace(",", ""))
+
+
+def test_compares_with_the_bare_directory(tmp_path: Path) -> None:
+    """The rows that were asked for have figures of both, and nothing of a volume is left behind."""
+    result = run(
+        "--rows", "tree", "SQLite", "memory", "--subject", "native", "--peers", "--backing", tmp_path
     )
-    header, _, *rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
-    assert header == "|  | unit | backing | backing again | backing / backing again |"
-    names = [row.split("|")[1].strip() for row in rows]
-    assert names == [
-        "untar, 1,700 files",
+    assert result.returncode == 0, result.stderr
+    header, _, *rows = cells(result)
+    assert header == ["", "unit", "native", "native again", "native / native"]
+    assert [row[0] for row in rows] == [
+        "untar",
         "du, cold",
         "grep -r, cold",
         "grep -r, warm",
         "rm -rf",
+        "SQLite commit, rollback journal",
+        "SQLite commit, WAL",
         "memory, idle",
-        "memory, after 2,000 files",
+        "memory, after files came and went",
     ]
+    assert all(number(cell) > 0 for row in rows[:-2] for cell in row[2:])
     assert "Machine: " in result.stdout
     assert "Commit: " in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_stage_is_refused() -> None:
-    """A stage that does not exist is named, with those that do."""
-    result = subprocess.run(
-        [sys.executable, str(PROGRAM), "--stages", "nonsense"], check=False, capture_output=True, text=True
-    )
+def test_compares_mounts(tmp_path: Path) -> None:
+    """Files of a mount on the store that can be slow are read by many, and processor time is told."""
+    result = run("--rows", "slow", "append", "--peers", "--no-native", "--backing", tmp_path)
+    assert result.returncode == 0, result.stderr
+    _, _, *rows = cells(result)
+    assert [row[0] for row in rows] == [
+        "append 4 KiB",
+        *(f"slow store: open + read, cold, {clients}" for clients in ("1 client", "4 clients", "16 clients")),
+    ]
+    assert all(number(row[2]) > 0 for row in rows), result.stdout
+    assert "| processor time of the process, µs each | kmsfs |" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """A filesystem that cannot be made leaves dashes and its reason; the others have their figures."""
+    result = run("--rows", "append", "--peers", "--init-option=--nonsense", "--backing", tmp_path)
+    assert result.returncode == 0, result.stderr
+    *_, row = cells(result)
+    assert row[:3] == ["append 4 KiB", "µs", "-"]
+    assert number(row[3]) > 0
+    assert "- kmsfs, append 4 KiB: kmsfs: " in result.stdout
+    assert "nonsense" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a stage ends every process, mount and file of the run."""
+    command = [
+        sys.executable,
+        str(PROGRAM),
+        "--rows",
+        "small",
+        "--peers",
+        "--no-native",
+        "--backing",
+        tmp_path,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not list(tmp_path.glob("*/volume/mountpoint/small/file-00009")):
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_row_is_refused() -> None:
+    """A row that does not exist is named, with the stages that do."""
+    result = run("--rows", "nonsense")
     assert result.returncode == 1
-    assert "no such stage: nonsense; there are sequential, random" in result.stderr
+    assert "no such row: nonsense; stages are sequential, random" in result.stderr
 
 
 def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
