@@ -59,7 +59,7 @@ class ChunkFile:
                 self._codec.remember(session)
         self._on_disk = on_disk
         # What `_take_back` has to do, where the store has refused even that.
-        self._owed: bytes | None = None
+        self._owed: tuple[int, bytes] | None = None
         self._scratch = scratch
 
     def prepare(self) -> None:
@@ -146,7 +146,7 @@ class ChunkFile:
             BlockingIOError: `cached_only` is set and the store would have to be waited for.
             CorruptFileError: a chunk does not authenticate, or the file ends too early.
         """
-        if self._owed:
+        if self._owed is not None and self._owed[1]:
             self._take_back(self._owed)
         start, length = self.extent(first_index, chunk_count)
         self._scratch.reserve(chunk_count << self.geometry.chunk_shift, length)
@@ -240,13 +240,13 @@ class ChunkFile:
         raw = memoryview(bytearray(len(tail) + RECORD_OVERHEAD))
         raw = raw[: self._codec.seal(last, tail, raw)]
         self._reseal(self._resized(size))
-        self._owed = bytes(tail)
+        self._owed = last, bytes(tail)
         try:
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
         except backing.ShortWriteError as error:
             if not error.written:
                 self._block = before
-                self._take_back(b"")
+                self._take_back((last, b""))
                 raise
             # Half of it is there, so only the whole of it is any good.
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
@@ -261,7 +261,7 @@ class ChunkFile:
             self._reseal(self._resized(size, self._block.flags | Flags.SPARSE))
         except OSError:
             if self._on_disk:
-                self._take_back(b"")
+                self._take_back((0, b""))
             else:
                 backing.truncate(self.fd, 0)
             raise
@@ -353,41 +353,43 @@ class ChunkFile:
             return
         whole, rest = divmod(max(written, 0), self.geometry.record_size)
         torn, last = first_index + whole, self.size >> self.geometry.chunk_shift
-        tail = b""
-        if (torn, rest) > (last, 0) and (length := self.geometry.chunk_length(last, self.size)):
-            start = (last - first_index) << self.geometry.chunk_shift
-            tail = bytes(plain[start : start + length])
-        self._owed = tail
+        sparse, keeps = Flags.SPARSE in self._block.flags, 0
+        if torn >= last and (torn, rest) > (last, 0):
+            torn, keeps = last, self.geometry.chunk_length(last, self.size)
+        elif rest and not sparse:
+            keeps = 1 << self.geometry.chunk_shift
+        start = (torn - first_index) << self.geometry.chunk_shift
+        self._owed = torn, bytes(plain[start : start + keeps])
         self._agree()
         try:
-            self._write_tail(tail)
+            self._write_owed()
         except backing.ShortWriteError as error:
-            if error.errno == errno.EIO or Flags.SPARSE not in self._block.flags:
+            if error.errno == errno.EIO or not sparse:
                 raise
             # Only a hole has found no room.
-            self._make_hole(last, min(max(error.written, rest), len(tail) + RECORD_OVERHEAD))
+            self._make_hole(last, min(max(error.written, rest), keeps + RECORD_OVERHEAD))
         self._owed = None
         if torn < last:
             self._make_hole(torn, rest)
 
-    def _take_back(self, tail: bytes | None) -> None:
-        """Bring the store to what the file is: `tail` is its last chunk, empty if it is so; None: all is."""
-        if tail is not None:
-            self._owed = tail
+    def _take_back(self, owed: tuple[int, bytes] | None) -> None:
+        """Bring the store to what the file is: `owed` is a chunk of it with its index, or without content."""
+        if owed is not None:
+            self._owed = owed
             self._agree()
-            self._write_tail(tail)
+            self._write_owed()
             self._owed = None
 
     def _agree(self) -> None:
         self._reseal(self._block)
         self.fit()
 
-    def _write_tail(self, tail: bytes) -> None:
-        if tail:
-            last = self.size >> self.geometry.chunk_shift
-            raw = memoryview(bytearray(len(tail) + RECORD_OVERHEAD))
-            self._codec.seal(last, memoryview(tail), raw)
-            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
+    def _write_owed(self) -> None:
+        if self._owed is not None and self._owed[1]:
+            index, plain = self._owed
+            raw = memoryview(bytearray(len(plain) + RECORD_OVERHEAD))
+            self._codec.seal(index, memoryview(plain), raw)
+            backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(index))
 
     def _make_hole(self, chunk_index: int, length: int) -> None:
         """Take back the first bytes of a record that a hole had no room for."""
