@@ -8,6 +8,7 @@ import base64
 import binascii
 import hmac
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,7 @@ from kmsfs import hkdf
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.errors import CorruptHeaderError, CorruptVolumeError, KeyUnavailableError, KmsfsError
 from kmsfs.volume import CustomerCheck, Policy
-from kmsfs.wrapping import Mode, policy_reference
+from kmsfs.wrapping import WRAPPED_KEY_SIZE, Mode, policy_reference
 
 KEY_SIZE: Final = 32
 SPELLING_SIZE: Final = 44
@@ -106,12 +107,13 @@ def unwrap_volume_key(wrapping: BucketKey, wrapped: bytes, volume_id: bytes) -> 
     Raises:
         CorruptVolumeError: it was not wrapped with this key for this volume.
     """
-    try:
-        return wrapping.unwrap(wrapped, _VOLUME_KEY_LABEL + volume_id)
-    except CorruptHeaderError:
-        raise CorruptVolumeError(
-            "the volume key in the volume description was changed; restore volume.yaml from a copy",
-        ) from None
+    # The description is not verified yet: that takes this key.
+    if len(wrapped) == WRAPPED_KEY_SIZE:
+        with suppress(CorruptHeaderError):
+            return wrapping.unwrap(wrapped, _VOLUME_KEY_LABEL + volume_id)
+    raise CorruptVolumeError(
+        "the volume key in the volume description was changed; restore volume.yaml from a copy",
+    )
 
 
 def _mac(key: bytes, volume_id: bytes, salt: bytes) -> bytes:
