@@ -13,10 +13,9 @@ from typing import Final, NamedTuple
 
 from kmsfs import backing
 from kmsfs.directories import Directories
-from kmsfs.entries import Entry, plain_size
+from kmsfs.entries import Entry, Sizes
 from kmsfs.file import File
 from kmsfs.files import Files
-from kmsfs.geometry import Geometry
 from kmsfs.inodes import Inodes, Node
 from kmsfs.places import Places
 
@@ -50,17 +49,17 @@ class Attributes:
         directories: places.
         files: open files.
         places: knows which files belong where they are.
-        geometry: of the volume's files.
+        sizes: of inodes, as programs see them.
     """
 
     def __init__(
-        self, inodes: Inodes, directories: Directories, files: Files, places: Places, geometry: Geometry
+        self, inodes: Inodes, directories: Directories, files: Files, places: Places, sizes: Sizes
     ) -> None:
         self._inodes = inodes
         self._directories = directories
         self._files = files
         self._places = places
-        self._geometry = geometry
+        self._sizes = sizes
 
     def getattr(self, nodeid: int) -> Entry:
         """Describe an inode.
@@ -70,7 +69,7 @@ class Attributes:
         """
         node = self._inodes[nodeid]
         status = self._status(node)
-        return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
+        return Entry(nodeid, status, self._sizes.plain(node, status))
 
     def setattr(self, nodeid: int, changes: Changes) -> Entry:
         """Change attributes: size, owner, mode, times in this order, so that each stays as it is set.
@@ -92,7 +91,7 @@ class Attributes:
         elif file is not None:
             file.settle()
         status = self._status(node)
-        return Entry(nodeid, status, plain_size(status, self._files, self._geometry))
+        return Entry(nodeid, status, self._sizes.plain(node, status))
 
     def open_file(self, node: Node, *, writable: bool) -> File:
         """Open the regular file behind a node; counts as one open.

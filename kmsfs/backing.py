@@ -120,6 +120,16 @@ def list_names(dirfd: int) -> list[bytes]:
         os.close(fd)
 
 
+def list_directories(dirfd: int) -> list[bytes]:
+    """Return the raw names of the directories in a directory."""
+    fd = open_listing(dirfd)
+    try:
+        with os.scandir(fd) as entries:
+            return [os.fsencode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    finally:
+        os.close(fd)
+
+
 def any_names(dirfd: int) -> Iterator[bytes]:
     """Yield raw names until the caller has seen enough: is a directory empty?"""
     fd = open_listing(dirfd)

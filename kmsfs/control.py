@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kmsfs import refusals
+from kmsfs import policies, refusals
 from kmsfs.core import Core
 from kmsfs.errors import VolumeError
 from kmsfs.jobs import Call, Job
@@ -39,6 +39,9 @@ class Ask(NamedTuple):
 
 
 _ASKS: Final[Mapping[str, Ask]] = {
+    "policy-set": Ask(policies.SetPolicy, policies.set_policy, changes=True),
+    "policy-show": Ask(policies.ShowPolicy, policies.show_policy, changes=False),
+    "policy-list": Ask(policies.ListPolicies, policies.list_policies, changes=False),
     "reencrypt": Ask(Reencrypt, reencrypt, changes=True),
     "rewrap": Ask(Rewrap, rewrap, changes=True),
 }

@@ -4,13 +4,11 @@ import errno
 import os
 from typing import Final
 
-from kmsfs import header
 from kmsfs.attributes import Attributes
 from kmsfs.directories import Directories
-from kmsfs.entries import Entry
+from kmsfs.entries import Entry, Sizes
 from kmsfs.file import File
 from kmsfs.files import Files
-from kmsfs.geometry import Geometry
 from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
 from kmsfs.listing import Listing
 from kmsfs.openvolume import OpenVolume
@@ -34,7 +32,6 @@ class Core:
 
     def __init__(self, volume: OpenVolume) -> None:
         device = os.fstat(volume.root_fd).st_dev
-        geometry = Geometry(header.HEADER_UNIT, volume.description.policies[0].chunk_shift)
         root = Directory(ROOT_INODE, None, b"")
         self.volume = volume
         self.inodes = Inodes(root)
@@ -42,10 +39,11 @@ class Core:
         self.files = Files(volume)
         self.directories = Directories(volume, device)
         places = Places(volume.bindings, self.directories, self.files)
-        self.tree = Tree(self.inodes, self.directories, self.files, places, volume.records, geometry, device)
+        self._sizes = sizes = Sizes(self.files, self.directories, volume.description)
+        self.tree = Tree(self.inodes, self.directories, self.files, places, volume.records, sizes, device)
         self.renaming = Renaming(self.inodes, self.directories, self.tree, places, volume.records)
-        self.attributes = Attributes(self.inodes, self.directories, self.files, places, geometry)
-        self.xattrs = Xattrs(self.inodes, self.directories, self.files, self.attributes, volume.records)
+        self.attributes = Attributes(self.inodes, self.directories, self.files, places, sizes)
+        self.xattrs = Xattrs(self.inodes, self.directories, self.files, self.attributes, volume)
         self.waiting = Waiting(volume.root_fd)
 
     def create(self, parent_id: int, name: bytes, mode: int, flags: int, owner: Owner) -> tuple[Entry, File]:
@@ -103,6 +101,11 @@ class Core:
         if is_first and not flags & _NOT_READING_ON and file.size <= _FIRST_CONTENT_BYTES:
             return file, self.waiting.read_now(file, 0, file.size)
         return file, b""
+
+    def adopt_policies(self) -> None:
+        """Take up policies that the volume has got meanwhile, before a directory has one of them."""
+        self.files.adopt(self.volume.description)
+        self._sizes.adopt(self.volume.description)
 
     def listing(self, nodeid: int) -> Listing:
         """Open a directory for reading its entries."""

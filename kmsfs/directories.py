@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kmsfs import backing, names, records
@@ -190,6 +190,25 @@ class Directories:
         temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
         backing.symlink(dirfd, temporary, self._volume.records.seal(record))
         backing.rename(dirfd, temporary, dirfd, RECORD_NAME)
+
+    def set_policy(self, directory: Directory, policy: int) -> None:
+        """Let what is created in a directory from now on have another policy. Its times stay.
+
+        Raises:
+            CorruptRecordError: as `dir_id`.
+            OSError: it is somebody else's, or gone.
+        """
+        self.dir_id(directory)
+        dirfd = self.dirfd(directory)
+        status = os.fstat(dirfd)
+        record = replace(self.record_of(dirfd), policy=policy)
+        try:
+            self.replace_record(dirfd, record)
+        except PermissionError:
+            with backing.widened(dirfd, stat.S_IRWXU):
+                self.replace_record(dirfd, record)
+        backing.utimens_fd(dirfd, (status.st_atime_ns, status.st_mtime_ns))
+        directory.policy = policy
 
     def write_record(self, dirfd: int, policy: int, binding: bytes | None) -> None:
         """Give a new directory its record: a fresh id, the policy of its parent, the binding of its place."""

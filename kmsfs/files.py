@@ -16,6 +16,7 @@ from kmsfs.file import File
 from kmsfs.header import NewFile, is_direct
 from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
+from kmsfs.volume import VolumeDescription
 
 _MAX_IDLE: Final = 64
 
@@ -33,6 +34,10 @@ class Files:
         self._idle: OrderedDict[int, File] = OrderedDict()
         self._nameless: set[int] = set()
         self._created: File | None = None
+
+    def adopt(self, description: VolumeDescription) -> None:
+        """Take up what a description says now: policies come in addition while it is in use."""
+        self._loader.adopt(description)
 
     def get(self, inode: int) -> File | None:
         """Return the file of an inode if it is open or kept ready."""

@@ -26,12 +26,14 @@ class Node:
         lookups: how many references the kernel holds.
         fd: O_PATH descriptor of an inode that has no known name any more; -1 otherwise.
         former_fd: O_PATH descriptor that keeps `nodeid` from being given to another inode; -1 otherwise.
+        chunk_shift: of a regular file, once that had to be found out; 0 before.
         was_opened: whether a program has opened it, so that the kernel may have content of its own for it.
         binding: the binding of the place where it stands; empty until somebody has asked for it.
     """
 
     __slots__ = (
         "binding",
+        "chunk_shift",
         "fd",
         "former_fd",
         "inode",
@@ -52,6 +54,7 @@ class Node:
         self.lookups = 0
         self.fd = -1
         self.former_fd = -1
+        self.chunk_shift = 0
         self.was_opened = False
         self.binding = b""
 
@@ -181,6 +184,7 @@ class Inodes:
         """
         self._renumbered.pop(node.inode, None)
         node.inode = inode
+        node.chunk_shift = 0
         self._renumbered[inode] = node.nodeid
         if node.former_fd < 0:
             node.former_fd = former_fd

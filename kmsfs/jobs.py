@@ -47,6 +47,20 @@ class Pace:
         return True
 
 
+def here(job: Job) -> Generator[Progress, None, Mapping[str, object]]:
+    """Run a job with nobody else to let run: yield what it tells, return what it ends with."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as end:
+            result: Mapping[str, object] = end.value
+            return result
+        if isinstance(step, Call):
+            step.work()
+        elif step is not None:
+            yield step
+
+
 def called(work: Callable[[], Result]) -> Generator[Call, None, Result]:
     """Have something done that waits; return or raise what it does."""
     results: list[Result] = []

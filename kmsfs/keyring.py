@@ -78,8 +78,11 @@ class Keyring:
 
     def put(self, keys: PolicyKeys) -> None:
         """Take the keys of one more policy, or those that one has now."""
-        self._keys.update({key.id: key for key in keys.keys})
+        for key in keys.keys:
+            self._keys[key.id] = key
+            self._missing.pop(key.id, None)
         self._missing.update(keys.missing)
+        self._reasons.pop(keys.policy, None)
         if keys.current is not None:
             self._current[keys.policy] = keys.current
         if keys.reason:

@@ -4,6 +4,7 @@ The service is the agent, or AWS KMS: whatever carries out operations of the API
 are kept or when they are asked for.
 """
 
+import logging
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from agent.api import errors as service
@@ -21,6 +22,8 @@ from agent.api.shapes.keys import DescribeKeyRequest
 from kmsfs.errors import KeyUnavailableError
 
 KEY_SIZE: Final = 32
+
+_LOG: Final = logging.getLogger(__name__)
 
 Request = TypeVar("Request", bound=Shape)
 Response = TypeVar("Response", bound=Shape)
@@ -187,6 +190,7 @@ def current_material(kms: Kms, key_arn: str) -> str | None:
     except KeyUnavailableError as error:
         # Whoever has a grant for data keys alone is to get along without.
         if isinstance(error.__cause__, service.AccessDeniedException):
+            _LOG.info("not allowed to ask whether %s was rotated: it is taken not to have been", key_arn)
             return None
         raise
     return described.key_metadata.current_key_material_id

@@ -19,15 +19,19 @@ class LiveDescription:
         description: verified; it need not be on disk yet, and a volume that is read-only never puts it there.
         volume_fd: the directory of the volume's own files.
         mac_key: authenticates the description, 32 bytes.
+
+    Attributes:
+        turn: held by a job that changes policies or keys, from its beginning to its end.
     """
 
-    __slots__ = ("_current", "_lock", "_mac_key", "_volume_fd")
+    __slots__ = ("_current", "_lock", "_mac_key", "_volume_fd", "turn")
 
     def __init__(self, description: VolumeDescription, volume_fd: int, mac_key: bytes) -> None:
         self._current = description
         self._volume_fd = volume_fd
         self._mac_key = mac_key
         self._lock = Lock()
+        self.turn = Lock()
 
     @property
     def current(self) -> VolumeDescription:

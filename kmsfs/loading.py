@@ -24,9 +24,14 @@ class Loader:
 
     def __init__(self, description: VolumeDescription, keyring: Keyring) -> None:
         self._volume_id = description.volume_id
-        self._chunk_shifts = tuple(policy.chunk_shift for policy in description.policies)
+        self._chunk_shifts: tuple[int, ...] = ()
         self._keyring = keyring
         self._scratch = Scratch()
+        self.adopt(description)
+
+    def adopt(self, description: VolumeDescription) -> None:
+        """Take up what a description says now: policies come in addition while it is in use."""
+        self._chunk_shifts = tuple(policy.chunk_shift for policy in description.policies)
 
     def create(self, fd: int, inode: int, policy: int, binding: bytes | None = None) -> ChunkFile:
         """Do as `new_file` and `start` in turn."""

@@ -17,7 +17,18 @@ from typing import Final
 import pyfuse3
 import trio
 
-from kmsfs import backing, control, hardening, mountinfo, mountpoint, readahead, statusdoor, umount, volumedir
+from kmsfs import (
+    backing,
+    control,
+    hardening,
+    mountinfo,
+    mountpoint,
+    policies,
+    readahead,
+    statusdoor,
+    umount,
+    volumedir,
+)
 from kmsfs.connect import connected
 from kmsfs.core import Core
 from kmsfs.courier import Courier
@@ -116,6 +127,7 @@ class _Session:
             "was_clean": self.volume.was_clean,
             "resident_kib": _resident_kib(),
             "open_descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - only their number matters
+            "policies": policies.report(self.volume),
             "counters": asdict(self.volume.counters),
             "damage": {**core.reports.summary(), "audit": courier.summary()},
             "hardening": asdict(self.hardened),

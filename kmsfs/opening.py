@@ -8,6 +8,7 @@ in use. One that never ended so is found there by the next, which recovers the v
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from kmsfs import backing, datakeys, locking, moment, recovery, volume, volumedi
 from kmsfs.bindings import Bindings
 from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.homes import Homes
+from kmsfs.keyring import Keyring
 from kmsfs.kms import Kms
 from kmsfs.livedescription import LiveDescription
 from kmsfs.loading import Loader
@@ -82,6 +84,7 @@ def open_volume(
             customer_keys=customer_keys,
             bindings=Bindings(keys.bindings) if renewed.parameters.bindings else None,
         )
+        _warn_of_missing(keyring)
         with closing(keyring):
             if read_only:
                 _warn_if_in_use(description)
@@ -125,6 +128,15 @@ def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
         "%d beyond repair and left as they are, %d leftovers removed",
         found.checked, found.repaired, found.beyond_repair, found.removed,
     )  # fmt: skip
+
+
+def _warn_of_missing(keyring: Keyring) -> None:
+    for index, reason in keyring.reasons().items():
+        _LOG.warning("policy %d: files cannot be made under it now: %s", index, reason)
+    missing = Counter(keyring.unavailable.values())
+    for reason, number in missing.items():
+        if reason not in keyring.reasons().values():
+            _LOG.warning("files under %d older keys of the volume cannot be opened now: %s", number, reason)
 
 
 def _warn_if_in_use(description: volume.VolumeDescription) -> None:

@@ -42,6 +42,25 @@ def find(core: Core, path: bytes) -> Entry:
     return entry
 
 
+@contextmanager
+def reached(core: Core, path: bytes) -> Iterator[Entry]:
+    """Find the entry of a plain path in a volume that stays open: the references are given back.
+
+    Raises:
+        OSError, CorruptRecordError: as `find`.
+    """
+    entry, taken = core.attributes.getattr(ROOT_INODE), list[int]()
+    try:
+        with _named(path):
+            for name in components(path):
+                entry = core.tree.lookup(entry.nodeid, name)
+                taken.append(entry.nodeid)
+        yield entry
+    finally:
+        for nodeid in reversed(taken):
+            core.inodes.forget(nodeid, 1)
+
+
 def children(core: Core, nodeid: int) -> Iterator[tuple[bytes, Entry]]:
     """Yield names and entries of a directory; each entry is good until the next is asked for.
 

@@ -90,6 +90,16 @@ def of_path(path: str) -> tuple[Status, ...]:
     return (Status(ELSEWHERE if report.is_locked else UNMOUNTED, resolved, None, report, None),)
 
 
+def description_of(ciphertext: str) -> volume.VolumeDescription:
+    """Return what a volume says of itself, unchecked.
+
+    Raises:
+        VolumeError: there is no volume, or its description is damaged.
+        OSError: it cannot be read.
+    """
+    return _read_volume(ciphertext).description
+
+
 def _of_mount(mount: mountinfo.Mount) -> Status:
     try:
         report = _read_volume(mount.source)

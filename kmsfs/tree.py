@@ -15,11 +15,10 @@ from typing import Final, NamedTuple
 
 from kmsfs import backing
 from kmsfs.directories import TEMPORARY_PREFIX, Directories
-from kmsfs.entries import Entry, plain_size
+from kmsfs.entries import Entry, Sizes
 from kmsfs.errors import ReservedNameError
 from kmsfs.file import File
 from kmsfs.files import Files
-from kmsfs.geometry import Geometry
 from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.names import StoredName
 from kmsfs.places import Places
@@ -44,7 +43,7 @@ class Tree:
         files: open files.
         places: told of files that get one more name.
         records: seals symlink targets.
-        geometry: of the volume's files.
+        sizes: of inodes, as programs see them.
         device: st_dev of the store.
     """
 
@@ -55,7 +54,7 @@ class Tree:
         files: Files,
         places: Places,
         records: RecordCipher,
-        geometry: Geometry,
+        sizes: Sizes,
         device: int,
     ) -> None:
         self._inodes = inodes
@@ -63,7 +62,7 @@ class Tree:
         self._files = files
         self._places = places
         self._records = records
-        self._geometry = geometry
+        self._sizes = sizes
         self._device = device
         self._is_root = os.geteuid() == 0
 
@@ -85,7 +84,7 @@ class Tree:
         if status.st_dev != self._device:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         node = self._inodes.remember(status.st_ino, parent, stored, is_directory=stat.S_ISDIR(status.st_mode))
-        return Entry(node.nodeid, status, plain_size(status, self._files, self._geometry))
+        return Entry(node.nodeid, status, self._sizes.plain(node, status))
 
     def create(
         self, parent_id: int, name: bytes, mode: int, owner: Owner, *, aside: bytes | None = None

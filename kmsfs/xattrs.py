@@ -1,4 +1,4 @@
-"""Owns extended attributes: `user.*` sealed, `security.*` passed through, everything else not supported.
+"""Owns extended attributes: `user.*` sealed, `security.*` passed through, `kmsfs.*` made up, others refused.
 
 Knows nothing of FUSE. Raises OSError (ENODATA, EOPNOTSUPP, …), CorruptRecordError, NameTooLongError.
 """
@@ -8,12 +8,15 @@ import os
 import stat
 from typing import Final
 
-from kmsfs import backing
+from kmsfs import backing, encryption, header
 from kmsfs.attributes import Attributes
 from kmsfs.directories import Directories
+from kmsfs.encryption import ATTRIBUTES, Encryption
+from kmsfs.errors import KeyUnavailableError
 from kmsfs.files import Files
 from kmsfs.inodes import Directory, Inodes, Node
-from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX, RecordCipher
+from kmsfs.openvolume import OpenVolume
+from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX
 
 _PASSED_THROUGH: Final = b"security."
 _CAPABILITY: Final = b"security.capability"
@@ -27,7 +30,7 @@ class Xattrs:
         directories: a directory's id binds its attributes.
         files: open files.
         attributes: finds inodes on the store.
-        records: seals names and values.
+        volume: seals names and values, and knows the policies.
     """
 
     def __init__(
@@ -36,13 +39,14 @@ class Xattrs:
         directories: Directories,
         files: Files,
         attributes: Attributes,
-        records: RecordCipher,
+        volume: OpenVolume,
     ) -> None:
         self._inodes = inodes
         self._directories = directories
         self._files = files
         self._attributes = attributes
-        self._records = records
+        self._records = volume.records
+        self._volume = volume
 
     def is_known_absent(self, nodeid: int, name: bytes) -> bool:
         """Say whether `get` need not be called: the kernel asks for capabilities before every write(2)."""
@@ -56,6 +60,8 @@ class Xattrs:
         node = self._inodes[nodeid]
         if name.startswith(_PASSED_THROUGH):
             return self._get_plain(node, name)
+        if name in ATTRIBUTES:
+            return self._made_up(nodeid, name)
         _require_user(name)
         stored = self._records.seal_xattr_name(name)
         fd = self._attributes.place_fd(node)
@@ -105,6 +111,47 @@ class Xattrs:
         sealed = [name for name in stored if name.startswith(STORED_XATTR_PREFIX)]
         return plain + [self._records.open_xattr_name(name) for name in sealed]
 
+    def encryption(self, nodeid: int) -> Encryption:
+        """Return how a file is encrypted, or how files that are made in a directory will be.
+
+        Of a file whose key cannot be had it is what the header says, for which nothing vouches then.
+
+        Raises:
+            CorruptFileError, CorruptHeaderError, CorruptRecordError: it does not authenticate.
+            KeyUnavailableError: there is no such policy.
+            OSError: ENODATA, where it is neither file nor directory.
+        """
+        node, description = self._inodes[nodeid], self._volume.description
+        if isinstance(node, Directory):
+            return encryption.of_new_files(description, self._directories.policy(node))
+        return encryption.of_file(description, header.parse(self._header(node)))
+
+    def _made_up(self, nodeid: int, name: bytes) -> bytes:
+        value = self.encryption(nodeid).attribute(name)
+        if value is None:
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        return value
+
+    def _header(self, node: Node) -> bytes:
+        path_fd = self._attributes.place_fd(node)
+        try:
+            if not stat.S_ISREG(os.fstat(path_fd).st_mode):
+                raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+            try:
+                file = self._attributes.open_file(node, writable=False)
+            except KeyUnavailableError:
+                fd = backing.reopen_regular(path_fd, writable=False)
+                try:
+                    return os.pread(fd, header.HEADER_PEEK_SIZE, 0)
+                finally:
+                    os.close(fd)
+            try:
+                return file.chunks.clear.ljust(header.HEADER_UNIT, b"\0")
+            finally:
+                self._files.release(node.inode)
+        finally:
+            os.close(path_fd)
+
     def _get_plain(self, node: Node, name: bytes) -> bytes:
         file = self._files.get(node.inode)
         if file is None:
@@ -136,5 +183,7 @@ class Xattrs:
 
 
 def _require_user(name: bytes) -> None:
+    if name in ATTRIBUTES:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
     if not name.startswith(XATTR_PREFIX) or name == XATTR_PREFIX:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

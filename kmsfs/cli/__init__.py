@@ -24,6 +24,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "put": "kmsfs.cli.put",
     "path": "kmsfs.cli.path",
     "verify": "kmsfs.cli.verify",
+    "policy": "kmsfs.cli.policy",
     "import": "kmsfs.cli.transfer:import_tree",
     "export": "kmsfs.cli.transfer:export_tree",
 }

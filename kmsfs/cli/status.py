@@ -125,6 +125,7 @@ def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
     if isinstance(hardened, dict):
         locked, reason = hardened.get("memory_locked"), hardened.get("memory_lock_reason")
         yield "kept out of swap", "yes" if locked else f"no: {reason}"
+    yield from _unavailable(running.get("policies"))
     counters = running.get("counters")
     if isinstance(counters, dict):
         for name, value in counters.items():
@@ -132,6 +133,16 @@ def _running_pairs(running: dict[str, object]) -> Iterator[tuple[str, object]]:
     damage = running.get("damage")
     if isinstance(damage, dict):
         yield from _damage_pairs(damage)
+
+
+def _unavailable(policies: object) -> Iterator[tuple[str, object]]:
+    """Say which policies the mount has no keys of."""
+    for each in policies if isinstance(policies, list) else ():
+        if each["unavailable"]:
+            yield "unavailable", f"policy {each['policy']}: {each['unavailable']}"
+        for key_id, reason in each["bucket_keys_unavailable"].items():
+            if reason != each["unavailable"]:
+                yield "unavailable", f"bucket key {key_id}: {reason}"
 
 
 def _damage_pairs(damage: dict[str, Any]) -> Iterator[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""Owns the argument DIR:PATH, a plain path in the volume of a ciphertext directory. Opens nothing."""
+"""Owns the arguments DIR:PATH, a plain path in a volume, and PATH, a path on a mount. Opens nothing."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import click
 
-from kmsfs import mountinfo
+from kmsfs import mountinfo, reaching
+from kmsfs.reaching import Place
 from kmsfs.volumedir import DIRECTORY_NAME
 
 
@@ -41,6 +42,16 @@ def split(text: str) -> Target:
         end = text.rfind(":", 0, end)
     directory, _, path = text.partition(":")
     return Target(directory, os.fsencode(path))
+
+
+def place_of(text: str) -> Place:
+    """Return the place in a volume that is meant: a path on a mount, or DIR[:PATH] of a ciphertext directory.
+
+    Where there is no volume at all, opening it will say so.
+    """
+    target = split(text)
+    on_mount = None if _is_volume(target.directory) else reaching.on_mount(text)
+    return on_mount or reaching.in_volume(target.directory, target.path)
 
 
 def ciphertext_of(directory: str) -> str:
