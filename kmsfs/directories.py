@@ -273,6 +273,8 @@ class Directories:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         directory.dirfd = fd
         self._open[directory.nodeid] = directory
+        # One that was forgotten while it was open has a place already, among the oldest.
+        self._open.move_to_end(directory.nodeid)
 
     def _placed_record(self, directory: Directory) -> DirectoryRecord:
         """Return a directory's record if it is tied to the place where it was found."""
