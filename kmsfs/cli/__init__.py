@@ -24,6 +24,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "put": "kmsfs.cli.put",
     "path": "kmsfs.cli.path",
     "verify": "kmsfs.cli.verify",
+    "rewrap": "kmsfs.cli.rewrap",
+    "reencrypt": "kmsfs.cli.reencrypt",
     "policy": "kmsfs.cli.policy",
     "import": "kmsfs.cli.transfer:import_tree",
     "export": "kmsfs.cli.transfer:export_tree",

@@ -44,6 +44,6 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.SYSTEM: "the system refuses something else: permission, space, a file",
     ExitCode.FINISHING: "unmounted, but the filesystem process has not finished yet",
     ExitCode.PROBLEMS: "not everything is as it was written; what is not was listed",
-    ExitCode.INCOMPLETE: "not everything was copied; what was not was listed",
+    ExitCode.INCOMPLETE: "not everything was done; what was not was listed",
     ExitCode.INTERRUPTED: "interrupted",
 }
