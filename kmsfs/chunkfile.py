@@ -146,7 +146,7 @@ class ChunkFile:
             BlockingIOError: `cached_only` is set and the store would have to be waited for.
             CorruptFileError: a chunk does not authenticate, or the file ends too early.
         """
-        if self._owed is not None and self._owed[1]:
+        if self._owed is not None and first_index <= self._owed[0] < first_index + chunk_count:
             self._take_back(self._owed)
         start, length = self.extent(first_index, chunk_count)
         self._scratch.reserve(chunk_count << self.geometry.chunk_shift, length)
@@ -246,7 +246,7 @@ class ChunkFile:
         except backing.ShortWriteError as error:
             if not error.written:
                 self._block = before
-                self._take_back((last, b""))
+                self._take_back((-1, b""))
                 raise
             # Half of it is there, so only the whole of it is any good.
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(last))
@@ -261,7 +261,7 @@ class ChunkFile:
             self._reseal(self._resized(size, self._block.flags | Flags.SPARSE))
         except OSError:
             if self._on_disk:
-                self._take_back((0, b""))
+                self._take_back((-1, b""))
             else:
                 backing.truncate(self.fd, 0)
             raise
@@ -353,10 +353,10 @@ class ChunkFile:
             return
         whole, rest = divmod(max(written, 0), self.geometry.record_size)
         torn, last = first_index + whole, self.size >> self.geometry.chunk_shift
-        sparse, keeps = Flags.SPARSE in self._block.flags, 0
+        keeps = 0
         if torn >= last and (torn, rest) > (last, 0):
             torn, keeps = last, self.geometry.chunk_length(last, self.size)
-        elif rest and not sparse:
+        elif rest:
             keeps = 1 << self.geometry.chunk_shift
         start = (torn - first_index) << self.geometry.chunk_shift
         self._owed = torn, bytes(plain[start : start + keeps])
@@ -364,13 +364,12 @@ class ChunkFile:
         try:
             self._write_owed()
         except backing.ShortWriteError as error:
-            if error.errno == errno.EIO or not sparse:
+            if error.errno == errno.EIO or Flags.SPARSE not in self._block.flags:
                 raise
-            # Only a hole has found no room.
-            self._make_hole(last, min(max(error.written, rest), keeps + RECORD_OVERHEAD))
+            # Only a hole has found no room: take back what was written into it.
+            length = min(max(error.written, rest), keeps + RECORD_OVERHEAD)
+            backing.pwrite_all(self.fd, [bytes(length)], self.geometry.backing_offset(torn))
         self._owed = None
-        if torn < last:
-            self._make_hole(torn, rest)
 
     def _take_back(self, owed: tuple[int, bytes] | None) -> None:
         """Bring the store to what the file is: `owed` is a chunk of it with its index, or without content."""
@@ -390,8 +389,3 @@ class ChunkFile:
             raw = memoryview(bytearray(len(plain) + RECORD_OVERHEAD))
             self._codec.seal(index, memoryview(plain), raw)
             backing.pwrite_all(self.fd, [raw], self.geometry.backing_offset(index))
-
-    def _make_hole(self, chunk_index: int, length: int) -> None:
-        """Take back the first bytes of a record that a hole had no room for."""
-        if Flags.SPARSE in self._block.flags:
-            backing.pwrite_all(self.fd, [bytes(length)], self.geometry.backing_offset(chunk_index))

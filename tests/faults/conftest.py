@@ -46,7 +46,7 @@ def disk_volume(place: Place) -> Iterator[Place]:
     where = place.directory / "disk"
     where.mkdir()
     place.ciphertext = where / "ciphertext"
-    with stores.disk(where, 256):
+    with stores.disk(where, 1024):
         place.init()
         mounted = place.mount()
         assert mounted.returncode == 0, mounted.stderr

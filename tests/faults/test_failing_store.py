@@ -124,6 +124,7 @@ def test_changes(disk_volume: Place, native: Path, fault: Fault) -> None:
         directories = prepared(deed, disk_volume.mountpoint / name)
         done[name] = list(refuser.turns(deed, models[name], directories))
     assert any(turn.refused for turns in done.values() for turn in turns)
+    assert disk_volume.status()["running"]["counters"]["integrity_errors"] == 0
     umounted = disk_volume.umount()
     assert umounted.returncode == 0, umounted.stderr
     # Of what it could not remove at the time, nobody sees anything.
