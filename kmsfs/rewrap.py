@@ -3,13 +3,14 @@
 One job for a volume that is mounted and for one that is not: who runs it decides where its calls wait.
 """
 
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from functools import partial
 
 import msgspec
 
-from kmsfs import keycounts, rekeying, volume
+from kmsfs import keycounts, paths, rekeying, volume
 from kmsfs.core import Core
 from kmsfs.errors import VolumeError
 from kmsfs.jobs import Call, Job, called
@@ -30,11 +31,13 @@ class Rewrap(msgspec.Struct, frozen=True, kw_only=True):
             key, else for all.
         key_id: the new KMS key; None for the one that each policy has.
         with_files: whether to go through the headers of files too.
+        path: of the volume's root; nothing less can be asked for.
     """
 
     policy: int | None = None
     key_id: str | None = None
     with_files: bool = False
+    path: str = ""
 
 
 def rewrap(core: Core, wish: Rewrap) -> Job:
@@ -49,11 +52,13 @@ def rewrap(core: Core, wish: Rewrap) -> Job:
         `files`, a `rewrapping.Tally`, or None.
 
     Raises:
-        VolumeError: it cannot be done to this policy.
+        VolumeError: it cannot be done to this policy, or to a part of the volume.
         KeyUnavailableError: the KMS refuses; the volume's own keys are as they were.
         AgentError: it cannot be asked.
         OSError: the store fails as a whole.
     """
+    if paths.components(os.fsencode(wish.path)):
+        raise VolumeError("keys are wrapped anew for a whole volume: name its directory or its mount point")
     service = core.volume.agent
     policies = rekeying.chosen(core.volume.description, wish.policy, wish.key_id)
     if wish.key_id is not None:

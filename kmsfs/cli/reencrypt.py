@@ -5,12 +5,12 @@ import time
 
 import click
 
-from kmsfs import logs, moment
+from kmsfs import logs, moment, reaching
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.leaving import follow
-from kmsfs.cli.running import reach, run
 from kmsfs.cli.show import show_line
+from kmsfs.cli.targets import place_of
 from kmsfs.customerkeys import CustomerKeys
 
 
@@ -38,9 +38,8 @@ def reencrypt(
     began = since or moment.spell(time.time())
     if not as_json:
         show_line(f"to go on after an interruption: --since {began}")
-    reached = reach(path)
-    request = {"ask": "reencrypt", "path": reached.path, "recursive": recursive, "since": since}
-    job = run(reached, request, agent_url, customer_keys)
+    request = {"ask": "reencrypt", "recursive": recursive, "since": since}
+    job = reaching.do(place_of(path), request, agent_url, customer_keys)
     done, left = follow(job, "encrypting anew", "bytes", quiet=as_json)
     if as_json:
         click.echo(json.dumps({"began": began, **done, "left": left}, indent=2))

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from kmsfs import logs
+from kmsfs import logs, reaching
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.leaving import follow
-from kmsfs.cli.running import reach, run
 from kmsfs.cli.show import show_line
+from kmsfs.cli.targets import place_of
 from kmsfs.customerkeys import CustomerKeys
 
 
@@ -40,7 +40,7 @@ def rewrap(
     """
     logs.warnings_to_terminal_too()
     request = {"ask": "rewrap", "policy": policy, "key_id": key_id, "with_files": with_files}
-    job = run(reach(directory), request, agent_url, customer_keys)
+    job = reaching.do(place_of(directory), request, agent_url, customer_keys)
     done, left = follow(job, "rewrapping", "files", quiet=as_json)
     if as_json:
         click.echo(json.dumps({**done, "left": left}, indent=2))
