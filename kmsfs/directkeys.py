@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
 
+from agent.api.errors import ServiceError
 from kmsfs import kms
 from kmsfs.errors import CorruptHeaderError, KeyUnavailableError, KmsfsError, WaitNeededError
 from kmsfs.kms import Kms
@@ -173,9 +174,9 @@ class DirectKeys:
                 )
             else:
                 outcome = error
-                self._note(str(error))
+                self._note(error)
         else:
-            self._note("")
+            self._note(None)
         self._kept.put(name, outcome)
 
     def _next(self) -> DrawnKey | None:
@@ -221,15 +222,16 @@ class DirectKeys:
             made = self._patience.ask(question)
             drawn = DrawnKey(self.id, file_id, made.plaintext, _fitting(made.blob))
         except KeyUnavailableError as error:
-            self._note(str(error))
+            self._note(error)
             raise
-        self._note("")
+        self._note(None)
         self._ahead.append((drawn, time.monotonic() + AHEAD_SECONDS))
 
-    def _note(self, refusal: str) -> None:
-        """Keep why the KMS is of no use, and log it when that is news."""
+    def _note(self, error: KeyUnavailableError | None) -> None:
+        """Keep why the KMS is of no use, and log it when that is news; its silence is logged once for all."""
+        refusal = "" if error is None else str(error)
         before, self._last_refusal = self._last_refusal, refusal
-        if refusal and refusal != before:
+        if error is not None and refusal != before and isinstance(error.__cause__, ServiceError):
             _LOG.warning("policy %d: %s", self._policy.index, refusal)
 
 

@@ -58,7 +58,7 @@ class Patience:
             else:
                 self._heard()
                 return answer
-            if self._is_over(reason) or self._closed.wait(pause):
+            if self._closed.is_set() or self._is_over(reason) or self._closed.wait(pause):
                 raise KeyUnavailableError(str(reason)) from reason
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
