@@ -38,7 +38,7 @@ class Core:
         self.reports = Reports(self.inodes, volume.counters)
         self.files = Files(volume)
         self.directories = Directories(volume, device)
-        places = Places(volume.bindings, self.directories, self.files)
+        self.places = places = Places(volume.bindings, self.directories, self.files)
         self._sizes = sizes = Sizes(self.files, self.directories, volume.description)
         self.tree = Tree(self.inodes, self.directories, self.files, places, volume.records, sizes, device)
         self.renaming = Renaming(self.inodes, self.directories, self.tree, places, volume.records)

@@ -180,10 +180,12 @@ class Directories:
         """Return the record of a directory, wherever that is.
 
         Raises:
-            CorruptRecordError: it does not authenticate.
-            FileNotFoundError: there is none.
+            CorruptRecordError: it does not authenticate, or there is none.
         """
-        return self._volume.records.open(backing.readlink(dirfd, RECORD_NAME))
+        sealed = _read_link(dirfd, RECORD_NAME)
+        if sealed is None:
+            raise CorruptRecordError("a directory has no record")
+        return self._volume.records.open(sealed)
 
     def replace_record(self, dirfd: int, record: DirectoryRecord) -> None:
         """Give a directory another record, in one step."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kmsfs import backing, customerkeys, datakeys, locking, volume, volumedir
+from kmsfs.bindings import Bindings
 from kmsfs.customerkeys import CustomerKeys
 from kmsfs.errors import VolumeError
 from kmsfs.kms import Kms
@@ -77,7 +78,9 @@ def make_volume(path: str, agent: Kms, plan: VolumePlan) -> volume.VolumeDescrip
     keyring, description = datakeys.fetch_keys(agent, bare, given)
     keyring.new_key()
     keyring.close()
-    record = RecordCipher(keys.records, keys.xattr).seal(DirectoryRecord(os.urandom(_ID_SIZE)))
+    binding = Bindings(keys.bindings).root() if plan.parameters.bindings else None
+    root = DirectoryRecord(os.urandom(_ID_SIZE), binding=binding)
+    record = RecordCipher(keys.records, keys.xattr).seal(root)
     _write(path, record, volume.dump(description, keys.mac))
     return description
 

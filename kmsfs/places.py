@@ -172,7 +172,7 @@ class Places:
     def _record(self, fd: int) -> DirectoryRecord | None:
         try:
             return self._directories.record_of(fd)
-        except (CorruptRecordError, FileNotFoundError):
+        except CorruptRecordError:
             return None
 
     def _rewrite(self, fd: int, status: stat_result, record: DirectoryRecord) -> None:

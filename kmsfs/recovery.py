@@ -15,6 +15,7 @@ from typing import Final
 
 from kmsfs import backing, header, names
 from kmsfs.bindings import NOTE_NAME
+from kmsfs.chunkfile import ChunkFile
 from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
 from kmsfs.errors import CorruptFileError, CorruptRecordError, KeyUnavailableError
 from kmsfs.homes import Homes
@@ -169,24 +170,30 @@ class _Recovery:
             chunks = self._loader.load(fd, status.st_ino)
             sealed = chunks.size
             size = authenticated_size(chunks, status.st_size, self._pulse)
-            place = self._homes.unsettled(found, chunks)
             is_whole = size == sealed and chunks.backing_size == status.st_size
-            if is_whole and place is None:
-                return False
-            _make_writable(fd)
-            if place:
-                chunks.bind(place)
-            elif place is not None:
-                chunks.untie()
             if not is_whole:
+                _make_writable(fd)
                 chunks.repair(size)
-            _put_times_back(fd, status)
+                _put_times_back(fd, status)
+            self._settle(found, chunks, status)
             if is_whole:
                 return False
             _LOG.info("inode %d is repaired: %d bytes were sealed, %d kept", status.st_ino, sealed, size)
             return True
         finally:
             os.close(fd)
+
+    def _settle(self, found: Found, chunks: ChunkFile, status: os.stat_result) -> None:
+        """Tie a file that may be at several places to the one where it is."""
+        place = self._homes.unsettled(found, chunks)
+        if place is None:
+            return
+        _make_writable(chunks.fd)
+        if place:
+            chunks.bind(place)
+        else:
+            chunks.untie()
+        _put_times_back(chunks.fd, status)
 
     def _empty(self, fd: int, status: os.stat_result, policy: int, binding: bytes | None) -> None:
         """Make an empty file of one that was created and whose header never came."""

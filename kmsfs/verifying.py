@@ -12,9 +12,15 @@ from typing import Final, NamedTuple
 from kmsfs import backing, names, paths
 from kmsfs.core import Core
 from kmsfs.directories import RECORD_NAME, TEMPORARY_PREFIX
-from kmsfs.errors import CorruptFileError, CorruptRecordError, KeyUnavailableError, KmsfsError
+from kmsfs.errors import (
+    CorruptFileError,
+    CorruptRecordError,
+    KeyUnavailableError,
+    KmsfsError,
+    MovedDirectoryError,
+)
 from kmsfs.file import File
-from kmsfs.inodes import ROOT_INODE, Directory
+from kmsfs.inodes import ROOT_INODE, Directory, Node
 from kmsfs.volumedir import DIRECTORY_NAME
 
 _SIDECAR_OF: Final = slice(None, -len(names.SIDECAR_SUFFIX))
@@ -22,6 +28,7 @@ _SIDECAR_OF: Final = slice(None, -len(names.SIDECAR_SUFFIX))
 LEFTOVER: Final = "leftover"
 MEANINGS: Final = {
     "name": "nobody with the key gave it this name here; mounts leave it out",
+    "moved": "somebody without the key put it here, and mounts refuse it; back where it was they would not",
     "record": "mounts cannot look into this directory: what its entries are called is lost with the record",
     "target": "where the symbolic link leads cannot be told; reading it is refused",
     "xattr": "an extended attribute is refused; the content is not concerned",
@@ -151,13 +158,21 @@ class _Verification:
         except OSError as error:
             yield place.problem("unreadable", error.strerror)
             return
-        is_named = True
+        is_named, directories = place.plain is not None, core.directories
         try:
-            yield from self._identity(place, core.directories.dir_id(node))
-            yield from self._xattrs(place)
+            if is_named:
+                yield from self._identity(place, directories.dir_id(node))
+                yield from self._xattrs(place)
+            else:
+                # Where it belongs nobody can tell.
+                yield from self._identity(place, directories.record_of(directories.dirfd(node)).dir_id)
+        except MovedDirectoryError as error:
+            is_named = False
+            yield place.problem("moved", error)
+            yield from self._identity(place, directories.record_of(directories.dirfd(node)).dir_id)
         except CorruptRecordError as error:
             is_named = False
-            empty = RECORD_NAME not in stored and core.directories.is_empty(core.directories.dirfd(node))
+            empty = RECORD_NAME not in stored and directories.is_empty(directories.dirfd(node))
             yield place.problem(LEFTOVER if empty else "record", error)
         for name in stored:
             yield from self._child(place, node, name, is_named=is_named)
@@ -214,8 +229,9 @@ class _Verification:
             yield place.problem("unreadable", error.strerror)
 
     def _file(self, place: _Place) -> Iterator[Problem]:
+        node = self._core.inodes[place.nodeid]
         try:
-            file = self._core.open(place.nodeid, os.O_RDONLY)
+            file = self._core.attributes.open_anywhere(node, writable=False)
         except CorruptFileError as error:
             yield place.problem("header" if error.reason.startswith("header") else "length", error.reason)
             return
@@ -229,6 +245,7 @@ class _Verification:
             yield place.problem("unreadable", error.strerror)
             return
         try:
+            yield from self._home(place, node, file)
             yield from self._identity(place, file.chunks.file_id)
             yield from self._xattrs(place)
             if self._deep:
@@ -236,6 +253,14 @@ class _Verification:
                     yield place.problem("content", detail)
         finally:
             self._core.files.release(file.chunks.inode)
+
+    def _home(self, place: _Place, node: Node, file: File) -> Iterator[Problem]:
+        """Check that a file that has a name is where it belongs."""
+        if place.plain is not None:
+            try:
+                self._core.places.check(node, file)
+            except CorruptFileError as error:
+                yield place.problem("moved", error.reason)
 
     def _identity(self, place: _Place, identifier: bytes) -> Iterator[Problem]:
         if identifier in self._ids:

@@ -60,11 +60,11 @@ class Parameters:
 
     Attributes:
         names: "siv" for sealed names, "plain" for names kept as they are.
-        bindings: whether files and directories are bound to their place; False in this version.
+        bindings: whether files and directories are tied to their places.
     """
 
     names: str = "siv"
-    bindings: bool = False
+    bindings: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +269,6 @@ def _description(node: Node) -> VolumeDescription:
             "use a newer kmsfs",
         )
     description = VolumeDescription(**fields.record(tree, _DESCRIPTION, optional=frozenset({"agent_url"})))
-    if description.parameters.bindings:
-        raise VolumeError("the volume has name bindings, which this kmsfs does not check; use a newer kmsfs")
     indexes = [policy.index for policy in description.policies]
     if not indexes or indexes != list(range(len(indexes))) or len(indexes) > POLICY_INDEX_MAX:
         raise StrictYamlError("policies are not numbered from 0 on")

@@ -38,6 +38,14 @@ class ChunkSize(click.ParamType[int]):
 @click.option("--key", "key_id", metavar="KEY", help=f"The KMS key.  [default: {MANAGED_KEY}]")
 @click.option("--plain-names", is_flag=True, help="Keep file names readable in the ciphertext directory.")
 @click.option(
+    "--no-bindings",
+    "has_bindings",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not tie files and directories to their names: whoever can write to DIR may then exchange them.",
+)
+@click.option(
     "--chunk-size",
     "chunk_shift",
     type=ChunkSize(),
@@ -60,6 +68,7 @@ def init(
     key_id: str | None,
     *,
     plain_names: bool,
+    has_bindings: bool,
     chunk_shift: int,
     mode: str,
     agent_url: str | None,
@@ -69,7 +78,7 @@ def init(
 
     KEY is a key id, key ARN, alias name or alias ARN. Without one the agent's own managed key serves.
     """
-    parameters = Parameters(names="plain" if plain_names else "siv")
+    parameters = Parameters(names="plain" if plain_names else "siv", bindings=has_bindings)
     plan = VolumePlan(
         key_id=key_id or MANAGED_KEY,
         mode=mode,

@@ -17,6 +17,7 @@ class Description:
     volume_id: bytes
     chunk_shifts: frozenset[int]
     plain_names: bool
+    has_bindings: bool
     in_use_since: str | None
     bucket_key_ids: frozenset[bytes]
 
@@ -32,12 +33,13 @@ def read_description(raw: bytes, volume_key: bytes) -> Description:
     key = expand(volume_key, b"kmsfs mac 1" + volume_id, 32)
     if not hmac.compare_digest(hmac_sha256(key, body), mac):
         raise Refused("the MAC of the description is wrong")
-    if tree["format"] != "1" or tree["features"] or tree["parameters"]["bindings"] != "false":
+    if tree["format"] != "1" or tree["features"]:
         raise Refused("not format 1, or with something that this decoder does not know")
     return Description(
         volume_id=volume_id,
         chunk_shifts=frozenset(_chunk_shift(policy) for policy in tree["policies"]),
         plain_names={"siv": False, "plain": True}[tree["parameters"]["names"]],
+        has_bindings={"true": True, "false": False}[tree["parameters"]["bindings"]],
         in_use_since=_moment_or_none(tree["in_use_since"]),
         bucket_key_ids=frozenset(bytes.fromhex(entry["id"]) for entry in tree["bucket_keys"]),
     )

@@ -22,6 +22,8 @@ class Header:
     content_key: bytes
     plain_size: int
     sparse: bool
+    multi: bool
+    bindings: tuple[bytes, ...]
 
 
 def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes, bytes]) -> Header:
@@ -51,7 +53,15 @@ def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes
         raise Refused("a field of the sealed block has a value that the format does not have")
     if any(block[12:16]) or any(block[16 + 16 * bindings :]):
         raise Refused("reserved bytes of the sealed block are not zero")
-    return Header(file_id, 1 << fixed[3], content_key, plain_size, sparse=bool(flags & 1))
+    return Header(
+        file_id,
+        1 << fixed[3],
+        content_key,
+        plain_size,
+        sparse=bool(flags & 1),
+        multi=bool(flags & 2),
+        bindings=(block[16:32], block[32:48])[:bindings],
+    )
 
 
 def read_content(raw: bytes, header: Header) -> bytes:

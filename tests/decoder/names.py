@@ -1,8 +1,9 @@
-"""Names, directory records, link targets, attributes: format.md, sections 6, 7, 9 and 10."""
+"""Names, records, bindings, link targets, attributes: format.md, sections 6, 7, 9 and 10."""
 
 import hashlib
+import hmac
 
-from decoder.primitives import base64url_decode, expand, siv_open, xaes_open
+from decoder.primitives import base64url_decode, expand, hmac_sha256, siv_open, xaes_open
 from decoder.refusal import Refused
 
 
@@ -18,6 +19,20 @@ class Sealed:
         self._names = expand(volume_key, b"kmsfs names 1" + volume_id, 64)
         self._records = expand(volume_key, b"kmsfs records 1" + volume_id, 64)
         self._xattr = expand(volume_key, b"kmsfs xattr 1" + volume_id, 32)
+        self._bindings = expand(volume_key, b"kmsfs bindings 1" + volume_id, 32)
+
+    def binding(self, dir_id: bytes, name: bytes) -> bytes:
+        """Return the binding of the place of an entry; the root directory's has 16 zero bytes and no name."""
+        return hmac_sha256(self._bindings, b"kmsfs binding 1" + dir_id + name)[:16]
+
+    def note_allows(self, file_id: bytes, note: bytes, place: bytes) -> bool:
+        """Say whether a note that authenticates tells that a file may be at a place."""
+        body, tag = note[:-16], note[-16:]
+        if not hmac.compare_digest(hmac_sha256(self._bindings, b"kmsfs moved 1" + file_id + body)[:16], tag):
+            return False
+        if len(body) not in {1, 33} or body[0] != {1: 2, 33: 1}[len(body)]:
+            raise Refused("a note that the format does not have")
+        return len(body) == 1 or place in (body[1:17], body[17:33])
 
     def name(self, dir_id: bytes, spelling: bytes) -> bytes:
         """Return the plain name of a spelling."""
@@ -37,12 +52,12 @@ class Sealed:
             raise Refused("the sidecar of another name")
         return self.name(dir_id, sidecar)
 
-    def dir_id(self, target: bytes) -> bytes:
-        """Return the dir_id in a directory's record."""
+    def record(self, target: bytes) -> tuple[bytes, list[bytes]]:
+        """Return the dir_id and the bindings in a directory's record."""
         record = siv_open(self._records, b"kmsfs directory 1", base64url_decode(target))
         if len(record) != {1: 19, 2: 35, 3: 51}.get(record[0] if record else 0):
             raise Refused("not a directory's record")
-        return record[3:19]
+        return record[3:19], [record[at : at + 16] for at in range(19, len(record), 16)]
 
     def target(self, dir_id: bytes, stored: bytes) -> bytes:
         """Return the target of a symbolic link."""

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from decoder.description import Description, read_description
-from decoder.files import read_content, read_header
+from decoder.files import Header, read_content, read_header
 from decoder.names import Sealed
 from decoder.refusal import Refused
 
+NOTE = b"user.kmsfs-moved"
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -60,7 +61,7 @@ def decode(root: str | bytes | os.PathLike[str], keys: Keys) -> Iterator[Entry]:
     with open(os.path.join(top, b".kmsfs-volume/volume.yaml"), "rb") as file:
         description = read_description(file.read(), keys.volume_key)
     sealed = Sealed(keys.volume_key, description.volume_id)
-    yield from _Tree(description, sealed, keys).directory(top, b"")
+    yield from _Tree(description, sealed, keys).directory(top, b"", sealed.binding(bytes(16), b""))
 
 
 class _Tree:
@@ -69,21 +70,24 @@ class _Tree:
         self._sealed = sealed
         self._keys = keys
 
-    def directory(self, stored: bytes, path: bytes) -> Iterator[Entry]:
+    def directory(self, stored: bytes, path: bytes, place: bytes) -> Iterator[Entry]:
         try:
-            dir_id = self._sealed.dir_id(os.readlink(os.path.join(stored, b".kmsfs")))
+            dir_id, bindings = self._sealed.record(os.readlink(os.path.join(stored, b".kmsfs")))
         except (Refused, OSError) as error:
             raise Refused(f"{path!r}: its record: {error}") from error
+        if self._description.has_bindings and place not in bindings:
+            raise Refused(f"{path!r}: moved")
         yield self._entry(stored, path, "directory", owner=dir_id)
         for name in sorted(os.listdir(stored)):
             if name.startswith(b".kmsfs") or (name.startswith(b"kmsfs.long.") and name.endswith(b".name")):
                 continue
             child = os.path.join(stored, name)
-            plain = os.path.join(path, self._plain_name(dir_id, stored, name))
+            plain_name = self._plain_name(dir_id, stored, name)
+            plain, here = os.path.join(path, plain_name), self._sealed.binding(dir_id, plain_name)
             if stat.S_ISDIR(os.lstat(child).st_mode):
-                yield from self.directory(child, plain)
+                yield from self.directory(child, plain, here)
             else:
-                yield self._leaf(dir_id, child, plain)
+                yield self._leaf(dir_id, child, plain, here)
 
     def _plain_name(self, dir_id: bytes, directory: bytes, name: bytes) -> bytes:
         if self._description.plain_names:
@@ -96,7 +100,14 @@ class _Tree:
             raise Refused(f"{name!r} has no sidecar") from None
         return self._sealed.long_name(dir_id, name, sidecar)
 
-    def _leaf(self, dir_id: bytes, stored: bytes, path: bytes) -> Entry:
+    def _require_at(self, header: Header, stored: bytes, place: bytes) -> None:
+        if not self._description.has_bindings or header.multi or place in header.bindings:
+            return
+        noted = NOTE in map(os.fsencode, os.listxattr(stored))
+        if not noted or not self._sealed.note_allows(header.file_id, os.getxattr(stored, NOTE), place):
+            raise Refused("moved")
+
+    def _leaf(self, dir_id: bytes, stored: bytes, path: bytes, place: bytes) -> Entry:
         kind = TYPES[stat.S_IFMT(os.lstat(stored).st_mode)]
         try:
             if kind == "symlink":
@@ -108,6 +119,7 @@ class _Tree:
             with open(stored, "rb") as file:
                 raw = file.read()
             header = read_header(raw, self._description, self._keys.bucket_keys)
+            self._require_at(header, stored, place)
             content = read_content(raw, header)
             return self._entry(stored, path, kind, content=content, owner=header.file_id)
         except Refused as error:
@@ -126,7 +138,7 @@ class _Tree:
         xattrs: dict[bytes, bytes] = {}
         if owner is not None:
             for name in map(os.fsencode, os.listxattr(stored)):
-                if name.startswith(b"user."):
+                if name.startswith(b"user.") and name != NOTE:
                     plain = self._sealed.xattr_name(name)
                     xattrs[plain] = self._sealed.xattr_value(owner, plain, os.getxattr(stored, name))
         return Entry(path, kind, content, target, xattrs, os.lstat(stored))

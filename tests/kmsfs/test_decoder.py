@@ -12,6 +12,7 @@ import pytest
 
 from decoder import Keys, Refused, decode
 from kmsfs import header, volume
+from kmsfs.bindings import Bindings
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.chunks import ChunkCodec
 from kmsfs.geometry import RECORD_OVERHEAD
@@ -35,28 +36,29 @@ CONTENT = os.urandom(2 * CHUNK + 1)
 class Maker:
     """Makes a volume with nothing but the pure floors."""
 
-    def __init__(self, root: Path, *, plain_names: bool = False) -> None:
+    def __init__(self, root: Path, *, plain_names: bool = False, has_bindings: bool = True) -> None:
         self.root = os.fsencode(root)
         self.keys = VolumeKeys.derive(VOLUME_KEY, VOLUME_ID)
         self.names: NameCipher = PlainNames() if plain_names else SivNames(self.keys.names)
         self.records = RecordCipher(self.keys.records, self.keys.xattr)
+        self.bindings = Bindings(self.keys.bindings)
         self.bucket_key = BucketKey(BUCKET_KEY_ID, BUCKET_KEY)
         description = VolumeDescription(
             volume_id=VOLUME_ID,
             volume_key_blob=b"blob",
             policies=(Policy(0, "arn:aws:kms:local:000000000000:key/k"),),
             bucket_keys=(BucketKeyEntry(BUCKET_KEY_ID, 0, b"blob", None, "2026-01-31T23:59:59Z"),),
-            parameters=Parameters("plain" if plain_names else "siv"),
+            parameters=Parameters("plain" if plain_names else "siv", has_bindings),
         )
         os.mkdir(os.path.join(self.root, b".kmsfs-volume"))
         with open(os.path.join(self.root, b".kmsfs-volume", b"volume.yaml"), "wb") as file:
             file.write(volume.dump(description, self.keys.mac))
 
-    def directory(self, path: bytes) -> bytes:
+    def directory(self, path: bytes, binding: bytes) -> bytes:
         """Give the directory at a stored path its record; return its dir_id."""
-        dir_id = os.urandom(16)
-        os.symlink(self.records.seal(DirectoryRecord(dir_id)), os.path.join(path, b".kmsfs"))
-        return dir_id
+        record = DirectoryRecord(os.urandom(16), binding=binding)
+        os.symlink(self.records.seal(record), os.path.join(path, b".kmsfs"))
+        return record.dir_id
 
     def place(self, path: bytes, dir_id: bytes, name: bytes) -> bytes:
         """Return the stored path of a name, its sidecar made."""
@@ -65,7 +67,7 @@ class Maker:
             os.symlink(stored.sidecar, os.path.join(path, sidecar_name(stored.name)))
         return os.path.join(path, stored.name)
 
-    def file(self, place: bytes, content: bytes, *, hole: bool = False) -> bytes:
+    def file(self, place: bytes, content: bytes, binding: bytes, *, hole: bool = False) -> bytes:
         """Write a file, with its first chunk left out if there is to be a hole; return its file_id."""
         keys = header.create(VOLUME_ID, 12, self.bucket_key)
         codec = ChunkCodec(keys.content_key, keys.file_id, CHUNK)
@@ -74,30 +76,37 @@ class Maker:
             codec.seal(0, memoryview(content), out)
         if hole:
             out[: CHUNK + RECORD_OVERHEAD] = bytes(CHUNK + RECORD_OVERHEAD)
-        block = SealedBlock(len(content), Flags.SPARSE if hole else Flags.NONE)
+        block = SealedBlock(len(content), Flags.SPARSE if hole else Flags.NONE, binding)
         with open(place, "wb") as file:
             file.write(header.seal(keys, codec.session(), block) + out)
         return keys.file_id
 
 
+@pytest.fixture
+def has_bindings() -> bool:
+    """Whether what is in the volume is tied to its place."""
+    return True
+
+
 @pytest.fixture(params=[SEALED_NAMES, PLAIN_NAMES])
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> dict[bytes, bytes]:
+def made(tmp_path: Path, request: pytest.FixtureRequest, *, has_bindings: bool) -> dict[bytes, bytes]:
     """A volume with one of everything; its stored paths by plain path."""
     root = tmp_path / "volume"
     root.mkdir()
-    maker = Maker(root, plain_names=request.param == PLAIN_NAMES)
+    maker = Maker(root, plain_names=request.param == PLAIN_NAMES, has_bindings=has_bindings)
     places: dict[bytes, bytes] = {b"": maker.root}
-    root_id = maker.directory(maker.root)
+    root_id = maker.directory(maker.root, maker.bindings.root())
     places[b"sub"] = maker.place(maker.root, root_id, b"sub")
     os.mkdir(places[b"sub"])
-    sub_id = maker.directory(places[b"sub"])
+    sub_id = maker.directory(places[b"sub"], maker.bindings.place(root_id, b"sub"))
     for name, content in ((b"file", CONTENT), (b"empty", b""), (LONG_NAME, b"long"), (b"twin", CONTENT)):
         places[name] = maker.place(maker.root, root_id, name)
-        file_id = maker.file(places[name], content)
+        file_id = maker.file(places[name], content, maker.bindings.place(root_id, name))
         value = maker.records.seal_xattr_value(file_id, b"user.origin", name)
         os.setxattr(places[name], maker.records.seal_xattr_name(b"user.origin"), value)
     places[b"sub/hole"] = maker.place(places[b"sub"], sub_id, b"hole")
-    maker.file(places[b"sub/hole"], bytes(CHUNK) + b"end", hole=True)
+    hole = maker.bindings.place(sub_id, b"hole")
+    maker.file(places[b"sub/hole"], bytes(CHUNK) + b"end", hole, hole=True)
     places[b"sub/link"] = maker.place(places[b"sub"], sub_id, b"link")
     os.symlink(maker.records.seal_target(sub_id, b"../file"), places[b"sub/link"])
     places[b"link"] = maker.place(maker.root, root_id, b"link")
@@ -196,7 +205,9 @@ ATTACKS: dict[str, Callable[[dict[bytes, bytes]], object]] = {
     "link out of the tree": lambda at: replace_link(at[b"link"], b"/etc/passwd"),
     "record removed": lambda at: os.unlink(at[b"sub"] + b"/.kmsfs"),
     "plaintext planted": lambda at: Path(os.fsdecode(at[b"file"])).write_text("planted" * 100),
-    "description edited": lambda at: overwrite(at[b""] + b"/.kmsfs-volume/volume.yaml", 3, b"!"),
+    "files exchanged": lambda at: swap(at[b"file"], at[b"empty"]),
+    "a file in the place of another": lambda at: os.rename(at[b"twin"], at[b"file"]),
+    "the description edited": lambda at: overwrite(at[b""] + b"/.kmsfs-volume/volume.yaml", 3, b"!"),
 }  # fmt: skip
 NAME_ATTACKS: dict[str, Callable[[dict[bytes, bytes]], object]] = {
     "moved to another directory": lambda at: os.rename(
@@ -244,7 +255,8 @@ def test_wrong_keys_are_refused(made: dict[bytes, bytes]) -> None:
             list(decode(made[b""], keys))
 
 
-def test_what_this_version_does_not_prevent(made: dict[bytes, bytes]) -> None:
+@pytest.mark.parametrize("has_bindings", [False])
+def test_what_is_not_prevented_without_bindings(made: dict[bytes, bytes]) -> None:
     """Exchanging two whole files on the store goes unnoticed without bindings, as format.md says."""
     swap(made[b"file"], made[b"empty"])
     entries = {entry.path: entry for entry in decode(made[b""], KEYS)}

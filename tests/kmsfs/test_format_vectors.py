@@ -10,6 +10,7 @@ from decoder.description import read_description
 from decoder.files import read_content, read_header
 from decoder.names import Sealed
 from kmsfs import header, volume
+from kmsfs.bindings import Bindings, Note
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.names import SivNames, is_long, long_name_matches
 from kmsfs.records import RecordCipher
@@ -56,8 +57,11 @@ def test_records() -> None:
     cipher = RecordCipher(KEYS.records, KEYS.xattr)
     for vector in VECTORS["directory_records"]:
         stored = vector["stored"].encode()
-        assert DECODER.dir_id(stored).hex() == vector["dir_id"] == cipher.open(stored).dir_id.hex()
-        assert cipher.open(stored).policy == vector["policy"]
+        record, (dir_id, bindings) = cipher.open(stored), DECODER.record(stored)
+        assert dir_id.hex() == vector["dir_id"] == record.dir_id.hex()
+        assert record.policy == vector["policy"]
+        assert bindings == [binding for binding in (record.binding, record.next_binding) if binding]
+        assert [binding.hex() for binding in bindings] == vector["bindings"]
     for vector in VECTORS["targets"]:
         dir_id, stored = bytes.fromhex(vector["dir_id"]), vector["stored"].encode()
         assert DECODER.target(dir_id, stored).hex() == vector["target"]
@@ -68,6 +72,27 @@ def test_records() -> None:
         assert cipher.open_xattr_name(vector["stored_name"].encode()) == name
         assert DECODER.xattr_value(owner, name, value).hex() == vector["value"]
         assert cipher.open_xattr_value(owner, name, value).hex() == vector["value"]
+
+
+def test_bindings() -> None:
+    """Both tie every name to the same binding, the root directory too."""
+    bindings = Bindings(KEYS.bindings)
+    for vector in VECTORS["bindings"]:
+        dir_id, name = bytes.fromhex(vector["dir_id"]), bytes.fromhex(vector["name"])
+        assert bindings.place(dir_id, name).hex() == vector["binding"] == DECODER.binding(dir_id, name).hex()
+    assert bindings.root() == DECODER.binding(bytes(16), b"")
+
+
+def test_notes() -> None:
+    """Both read every note of where a file was moved, and of one with several names."""
+    bindings = Bindings(KEYS.bindings)
+    for vector in VECTORS["notes"]:
+        file_id, raw = bytes.fromhex(vector["file_id"]), bytes.fromhex(vector["stored"])
+        places = tuple(bytes.fromhex(place) for place in vector["places"])
+        assert bindings.open_note(file_id, raw) == Note(places, anywhere=not places)
+        assert all(DECODER.note_allows(file_id, raw, place) for place in places)
+        assert DECODER.note_allows(file_id, raw, bytes(16)) == (not places)
+        assert not DECODER.note_allows(bytes(16), raw, bytes(16))
 
 
 @pytest.mark.parametrize("vector", VECTORS["headers"])
@@ -82,6 +107,8 @@ def test_headers(vector: dict[str, Any]) -> None:
     assert second.plain_size == block.size == vector["size"]
     assert int(block.flags) == vector["flags"]
     assert second.sparse == bool(vector["flags"] & 1)
+    assert second.multi == bool(vector["flags"] & 2)
+    assert second.bindings == tuple(place for place in (block.binding, block.next_binding) if place)
 
 
 @pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda vector: str(vector["plain_size"]))
@@ -101,5 +128,7 @@ def test_description() -> None:
     assert description.volume_id == DESCRIPTION.volume_id == VOLUME_ID
     assert {policy.chunk_shift for policy in description.policies} == DESCRIPTION.chunk_shifts == {12, 16, 20}
     assert [policy.mode for policy in description.policies] == ["bucket", "direct", "customer"]
+    assert description.parameters.bindings
+    assert DESCRIPTION.has_bindings
     assert description.in_use_since == DESCRIPTION.in_use_since == "2026-01-31T23:59:59Z"
     assert {entry.id for entry in description.bucket_keys} == DESCRIPTION.bucket_key_ids == {BUCKET_KEY_ID}

@@ -126,7 +126,7 @@ def test_every_attack_on_a_header_is_found(tmp_path: Path) -> None:
     for name, change in HEADER_ATTACKS["CHANGES"].items():
         path.write_bytes(change(raw, other.read_bytes()))
         found = {problem.kind for problem in check(volume, deep=False)}
-        assert found & {"header", "copy", "key"}, name
+        assert found & {"header", "moved", "key"}, name
     path.write_bytes(raw)
     assert check(volume) == []
 
@@ -154,6 +154,13 @@ def replaced(path: Path, target: bytes) -> None:
     """Put another symlink in the place of one."""
     path.unlink()
     os.symlink(target, path)
+
+
+def swapped(first: Path, second: Path) -> None:
+    """Put two entries in each other's place."""
+    first.rename(first.with_name("x"))
+    second.rename(first)
+    first.with_name("x").rename(second)
 
 
 def spoiled_xattr(path: Path) -> None:
@@ -187,7 +194,17 @@ DAMAGE: dict[str, tuple[Callable[[OfflineVolume], Any], set[tuple[str, bytes | N
     ),
     "record of another": (
         lambda v: replaced(at(v, b"empty") / ".kmsfs", os.readlink(os.fsencode(v.path / ".kmsfs"))),
-        {("copy", b"/empty")},
+        {("moved", b"/empty"), ("copy", b"/empty")},
+    ),
+    "exchanged files": (
+        lambda v: swapped(
+            Path(os.fsdecode(v.write_file(b"1", b"1"))), Path(os.fsdecode(v.write_file(b"2", b"2")))
+        ),
+        {("moved", b"/1"), ("moved", b"/2")},
+    ),
+    "exchanged directories": (
+        lambda v: swapped(at(v, b"directory"), at(v, b"empty")),
+        {("moved", b"/directory"), ("moved", b"/empty")},
     ),
     "another target": (
         lambda v: replaced(at(v, b"directory", b"link"), b"/etc/passwd"),

@@ -140,6 +140,33 @@ class Journal:
                     pass
         return 0
 
+    def moved(self, time: int) -> set[int]:
+        """Return which nodes have got another name, or one more, since everything was durable."""
+        names: dict[int, dict[bytes, int]] = {}
+        moved: set[int] = set()
+        for entry in self.entries[:time]:
+            match entry:
+                case Made():
+                    names.setdefault(entry.directory, {})[entry.name] = entry.node
+                case Linked():
+                    names.setdefault(entry.directory, {})[entry.name] = entry.node
+                    moved.add(entry.node)
+                case Removed():
+                    del names[entry.directory][entry.name]
+                case Renamed():
+                    old, new = names[entry.directory], names.setdefault(entry.new_directory, {})
+                    node = old.pop(entry.name)
+                    moved.add(node)
+                    if entry.flags == RENAME_EXCHANGE:
+                        old[entry.name] = new[entry.new_name]
+                        moved.add(old[entry.name])
+                    new[entry.new_name] = node
+                case SyncedAll():
+                    moved.clear()
+                case _:
+                    pass
+        return moved
+
     def cut_at(self, node: int, before: int) -> int:
         """Return when a file was last made another length than writing makes it; 0 if never."""
         indices = (

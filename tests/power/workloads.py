@@ -139,6 +139,47 @@ def links_and_attributes(program: Program) -> None:
         program.rename((b"other",), (b"a", b"link"))
 
 
+def rotate_logs(program: Program) -> None:
+    """Files that move on several times in one mount, written to in between, and on again in the next one."""
+    for mount in range(2):
+        with program.mounted():
+            for number in range(3):
+                for older in (2, 1, 0):
+                    if (b"%d" % older,) in program.current():
+                        program.rename((b"%d" % older,), (b"%d" % (older + 1),))
+                program.create(b"0")
+                program.append((b"0",), text(10 * mount + number, 2 * CHUNK + 700))
+                if number != 1:
+                    program.fsync((b"0",))
+                    program.fsync_directory()
+                program.append((b"0",), text(10 * mount + number + 5, 50))
+                program.close(b"0")
+
+
+def move_about(program: Program) -> None:
+    """Files and directories that change places with one another; files that lose their first name."""
+    with program.mounted():
+        program.mkdir(b"a")
+        program.mkdir(b"b")
+        for number, place in enumerate(((b"a", b"file"), (b"b", b"file"), (b"a", b"other"))):
+            program.create(*place)
+            program.write(place, 0, text(number, 3000 + number))
+            program.fsync(place)
+    with program.mounted(crashes=True):
+        program.exchange((b"a", b"file"), (b"b", b"file"))
+        program.rename((b"a", b"file"), (b"a", b"moved"))
+        program.link((b"a", b"other"), (b"b", b"other"))
+        program.unlink(b"a", b"other")
+        program.rename((b"b", b"other"), (b"b", b"moved"))
+        program.exchange((b"a",), (b"b",))
+        program.rename((b"a",), (b"b", b"a"))
+    with program.mounted():
+        program.write((b"b", b"a", b"file"), 10, text(4, 100))
+        program.rename((b"b", b"a"), (b"c",))
+        program.fsync_directory()
+        program.rename((b"c", b"file"), (b"file",))
+
+
 def two_mounts(program: Program) -> None:
     """Mounts one after the other, under new key material each."""
     for number in range(3):
@@ -183,6 +224,8 @@ WORKLOADS: dict[str, Callable[[Program], None]] = {
         trees,
         long_names,
         links_and_attributes,
+        rotate_logs,
+        move_about,
         two_mounts,
         a_crash_before_the_cut,
         killed_while_the_description_is_written,

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from kmsfs import header, xaes
+from kmsfs.bindings import Bindings, Note
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.chunks import ChunkCodec
 from kmsfs.geometry import RECORD_OVERHEAD
@@ -84,6 +85,7 @@ def build() -> dict[str, Any]:
             },
             "names": [_name(SivNames(keys.names), dir_id, name) for dir_id in dir_ids for name in NAMES],
             **_records(RecordCipher(keys.records, keys.xattr), dir_ids[0]),
+            **_bindings(Bindings(keys.bindings), dir_ids),
             "headers": [_header(volume_id, BucketKey(bucket_key_id, bucket_key), block) for block in BLOCKS],
             "files": [
                 *(_file(volume_id, BucketKey(bucket_key_id, bucket_key), size) for size in SIZES),
@@ -107,7 +109,12 @@ def _records(cipher: RecordCipher, owner: bytes) -> dict[str, list[dict[str, Any
     )
     return {
         "directory_records": [
-            {"dir_id": record.dir_id.hex(), "policy": record.policy, "stored": cipher.seal(record).decode()}
+            {
+                "dir_id": record.dir_id.hex(),
+                "policy": record.policy,
+                "bindings": [place.hex() for place in (record.binding, record.next_binding) if place],
+                "stored": cipher.seal(record).decode(),
+            }
             for record in records
         ],
         "targets": [
@@ -127,6 +134,25 @@ def _records(cipher: RecordCipher, owner: bytes) -> dict[str, list[dict[str, Any
                 "stored_value": cipher.seal_xattr_value(owner, name, value).hex(),
             }
             for name, value in XATTRS
+        ],
+    }
+
+
+def _bindings(bindings: Bindings, dir_ids: list[bytes]) -> dict[str, list[dict[str, Any]]]:
+    notes = (Note(anywhere=True), Note((b"O" * 16, b"N" * 16)))
+    return {
+        "bindings": [
+            {"dir_id": dir_id.hex(), "name": name.hex(), "binding": bindings.place(dir_id, name).hex()}
+            for dir_id, name in [(bytes(16), b""), *((dir_id, name) for dir_id in dir_ids for name in NAMES)]
+        ],
+        "notes": [
+            {
+                "file_id": file_id.hex(),
+                "places": [place.hex() for place in note.places],
+                "stored": bindings.seal_note(file_id, note).hex(),
+            }
+            for file_id in dir_ids
+            for note in notes
         ],
     }
 
