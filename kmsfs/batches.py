@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from kmsfs.comparing import compare
 from kmsfs.copying import Copier
+from kmsfs.crew import end_if_told
 from kmsfs.errors import (
     CorruptFileError,
     CorruptHeaderError,
@@ -79,6 +80,7 @@ class Worker:
         """Copy or compare the entries of a batch."""
         report = Report(batch.directory)
         for name, facts in batch.entries:
+            end_if_told()
             path = joined(batch.directory, name)
             try:
                 if batch.is_check:

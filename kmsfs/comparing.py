@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
+from kmsfs.crew import end_if_told
 from kmsfs.records import XATTR_PREFIX
 from kmsfs.sides import PIECE_BYTES, Facts, Reading, Rights, Source
 
@@ -52,6 +53,7 @@ def same_content(one: Reading, other: Reading) -> bool:
     """Say whether two files of one size hold the same; holes in both are not read."""
     for start, end in _merged(one.ranges(), other.ranges()):
         for offset in range(start, end, PIECE_BYTES):
+            end_if_told()
             length = min(PIECE_BYTES, end - offset)
             # Whole memory is compared at once as bytes, and one item after the other as views.
             if bytes(one.read(offset, length)) != bytes(other.read(offset, length)):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from kmsfs.comparing import same_content
+from kmsfs.crew import end_if_told
 from kmsfs.sides import PIECE_BYTES, Facts, Reading, Rights, Side
 from kmsfs.tally import Count, Tally
 
@@ -100,6 +101,7 @@ class Copier:
         writing, passed = self._target.new_file(directory, name, wanted), 0
         try:
             for offset, length in _pieces(reading):
+                end_if_told()
                 piece = reading.read(offset, length)
                 if len(piece) != length:
                     break

@@ -5,20 +5,21 @@ of them does. Knows nothing of what the work is.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
-from types import FrameType
-from typing import Final, Generic, NoReturn, TypeVar
+from typing import Final, Generic, TypeVar
 
 from kmsfs import hardening
 
 _PR_SET_PDEATHSIG: Final = 1
 # One that is worked on, and one that waits for the worker.
 _IN_FLIGHT: Final = 2
+_ENDED: Final = "a worker process has ended before its work was done"
 
 Batch = TypeVar("Batch")
 Report = TypeVar("Report")
@@ -63,7 +64,7 @@ class Crew(Generic[Batch, Report]):
         try:
             worker.send(batch)
         except BrokenPipeError as error:
-            raise WorkerEndedError(error.errno, "a worker process has ended") from error
+            raise WorkerEndedError(errno.ECHILD, _ENDED) from error
 
     def wait(self) -> Iterator[Report]:
         """Yield what has come of some batches, waiting if need be; nothing when none are under way."""
@@ -91,9 +92,7 @@ class Crew(Generic[Batch, Report]):
             try:
                 answer = worker.recv()
             except (EOFError, ConnectionResetError) as error:
-                raise WorkerEndedError(
-                    0, "a worker process has ended; the log of the system may say why"
-                ) from error
+                raise WorkerEndedError(errno.ECHILD, _ENDED) from error
             self._pending[worker] -= 1
             if isinstance(answer, _Bug):
                 raise AssertionError(answer.trace)  # noqa: TRY004 - our own bug
@@ -116,7 +115,8 @@ def _serve(
     if os.getppid() != parent:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+    # Only looked at where nothing is half done: see `end_if_told`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # Or their ends would never be noticed.
     for other in others:
         other.close()
@@ -133,5 +133,11 @@ def _serve(
         pipe.send(report)
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit
+def end_if_told() -> None:
+    """End a worker that was told to; called where what is under way can be undone.
+
+    Raises:
+        SystemExit: it was.
+    """
+    if signal.SIGTERM in signal.sigpending():
+        raise SystemExit

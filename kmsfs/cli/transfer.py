@@ -136,9 +136,9 @@ def export_tree(
 def _run(transfer: Transfer, core: Core, *, as_json: bool, sync_fd: int, verify: bool) -> _Done:
     began = time.monotonic()
     problems = _show(transfer, transfer.copy(), "copied", as_json=as_json)
-    refused = core.volume.counters.integrity_errors
-    if refused:
-        problems.append(Problem(b"", f"{refused} names do not authenticate: kmsfs verify", is_damage=True))
+    if core.volume.counters.integrity_errors:
+        # Said already, by the log.
+        problems.append(Problem(b"", "names that do not authenticate: kmsfs verify", is_damage=True))
     backing.sync_filesystem(sync_fd)
     seconds = time.monotonic() - began
     counts = {count.name.lower(): transfer.tallies.total(count) for count in Count if count < Count.ENTRIES}
