@@ -35,7 +35,8 @@ def reencrypt(
     Each is replaced in one step. Files that are open, or that have several names, are left as they are.
     """
     logs.warnings_to_terminal_too()
-    began = since or moment.spell(time.time())
+    # Cut to the next whole second: rather a file twice than one, made just before, not at all.
+    began = since or moment.spell(time.time() + 1)
     if not as_json:
         show_line(f"to go on after an interruption: --since {began}")
     request = {"ask": "reencrypt", "recursive": recursive, "since": since}

@@ -1,0 +1,58 @@
+"""What tests of keys that are wrapped anew need: KMS keys to come and go, and what a volume says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agent.api.operations import CREATE_KEY, DISABLE_KEY
+from agent.api.shapes.keys import CreateKeyRequest, DisableKeyRequest
+from agents import RunningAgent
+from backgrounds import Place
+from commands import run, succeed
+from trees import Snapshot, differences, snapshot
+
+
+def new_key(agent: RunningAgent) -> str:
+    """Make a KMS key and return its ARN."""
+    with agent.client() as client:
+        arn = client.call(CREATE_KEY, CreateKeyRequest()).key_metadata.arn
+    assert arn is not None
+    return arn
+
+
+def disable(agent: RunningAgent, key_arn: str) -> None:
+    """Let a KMS key be of no use any more."""
+    with agent.client() as client:
+        client.call(DISABLE_KEY, DisableKeyRequest(key_id=key_arn))
+
+
+def told(place: Place, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    """Run a command with --json and return its object."""
+    result = run(place, *arguments, "--json")
+    assert result.returncode == code, result.stderr
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def keys_of(place: Place) -> list[dict[str, Any]]:
+    """Return which keys how many files stand under."""
+    (found,) = json.loads(succeed(place, "status", "--keys", "--json", place.ciphertext))
+    under = found["files"]["under"]
+    assert isinstance(under, list)
+    return under
+
+
+def needed(place: Place, member: str) -> set[str]:
+    """Return the values that a member has in the keys that some file needs."""
+    return {row[member] for row in keys_of(place) if row["files"]}
+
+
+def content_is(place: Place, expected: Snapshot) -> None:
+    """Mount anew and compare everything; then check every chunk."""
+    assert place.mount().returncode == 0
+    assert differences(snapshot(place.mountpoint), expected) == []
+    assert place.umount().returncode == 0
+    assert told(place, "verify", "--deep", place.ciphertext)["problems"] == []
