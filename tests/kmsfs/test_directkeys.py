@@ -154,6 +154,7 @@ def test_a_disabled_key_is_missed_at_once(keys: DirectKeys, service: Asked, key_
     """Neither is a file opened that is not in memory, nor one made; and both are, once the key is back."""
     known, unknown = new_header(keys), new_header(keys)
     waiting(lambda: header.unlock(known, VOLUME_ID, keys))
+    settle(keys)
     keys._ahead.clear()
     service.call(operations.DISABLE_KEY, DisableKeyRequest(key_id=key_arn))
     header.unlock(known, VOLUME_ID, keys)
