@@ -71,10 +71,17 @@ class Attributes:
         status = self._status(node)
         return Entry(nodeid, status, self._sizes.plain(node, status))
 
-    def setattr(self, nodeid: int, changes: Changes) -> Entry:
+    def setattr(self, nodeid: int, changes: Changes, uid: int = 0, *, by_write: bool = False) -> Entry:
         """Change attributes: size, owner, mode, times in this order, so that each stays as it is set.
 
-        Where nothing is to change, as by chown(2) with neither owner nor group, the change time still does.
+        Where nothing is to change, as by chown(2) with neither owner nor group, the change time still does,
+        and set-user-ID and set-group-ID bits go as by any chown(2).
+
+        Args:
+            nodeid: whose.
+            changes: what.
+            uid: who asks; the kernel has checked everything but whose bits a chown(2) of nothing takes away.
+            by_write: it is no chown(2), if the inode can be written to: anybody's write takes bits away.
         """
         node = self._inodes[nodeid]
         if changes.size is not None:
@@ -82,6 +89,8 @@ class Attributes:
         file = self._files.get(node.inode)
         touches = changes == _NOTHING
         if touches or changes.uid is not None or changes.gid is not None or changes.mode is not None:
+            if touches and uid:
+                self._require_no_set_id(node, uid, by_write=by_write)
             self._set_owner_and_mode(node, file, changes)
         if changes.atime_ns is not None or changes.mtime_ns is not None:
             if file is not None:
@@ -141,15 +150,23 @@ class Attributes:
     def clear_set_id(self, file: File) -> None:
         """Take away the bits that no longer hold once somebody who is not root has changed the content.
 
-        The kernel does so itself, but for O_TRUNC. As there, a set-group-ID bit without the right to
-        execute means something else, and stays.
+        A set-group-ID bit without the right to execute means something else, and stays.
         """
         mode = stat.S_IMODE(os.fstat(file.chunks.fd).st_mode)
-        kept = mode & ~(stat.S_ISUID | (stat.S_ISGID if mode & stat.S_IXGRP else 0))
+        kept = _without_set_id(mode)
         if kept != mode:
             # Where the file is somebody else's, the store has taken them away by itself.
             with suppress(PermissionError):
                 backing.fchown_fchmod(file.chunks.fd, -1, -1, kept)
+
+    def clear_set_id_of(self, nodeid: int) -> None:
+        """Do as `clear_set_id` for any inode, open or not."""
+        with self._reference(self._inodes[nodeid]) as fd:
+            mode = stat.S_IMODE(os.fstat(fd).st_mode)
+            kept = _without_set_id(mode)
+            if kept != mode:
+                with suppress(PermissionError):
+                    backing.chmod(fd, kept)
 
     def place_fd(self, node: Node) -> int:
         """Return a new O_PATH descriptor of a node, verified to be the inode that the kernel means."""
@@ -211,6 +228,14 @@ class Attributes:
         finally:
             os.close(fd)
 
+    def _require_no_set_id(self, node: Node, uid: int, *, by_write: bool) -> None:
+        """Raise EPERM if a stranger would take bits away."""
+        status = self._status(node)
+        if stat.S_ISDIR(status.st_mode) or (by_write and stat.S_ISREG(status.st_mode)):
+            return
+        if uid != status.st_uid and _without_set_id(status.st_mode) != status.st_mode:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
     def _set_owner_and_mode(self, node: Node, file: File | None, changes: Changes) -> None:
         uid = -1 if changes.uid is None else changes.uid
         gid = -1 if changes.gid is None else changes.gid
@@ -238,3 +263,7 @@ class Attributes:
             backing.utimens_fd(self._directories.dirfd(self._inodes.root), times)
         else:
             backing.utimens(self._directories.dirfd(node.parent), node.stored, times)
+
+
+def _without_set_id(mode: int) -> int:
+    return mode & ~(stat.S_ISUID | (stat.S_ISGID if mode & stat.S_IXGRP else 0))

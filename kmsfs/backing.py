@@ -212,8 +212,8 @@ def chown(fd: int, uid: int, gid: int) -> None:
 
 
 def fchown_fchmod(fd: int, uid: int, gid: int, mode: int | None) -> None:
-    """Change owner (-1 keeps) and then mode (None keeps) of an open file."""
-    if (uid, gid) != (-1, -1):
+    """Change owner (-1 keeps) and then mode (None keeps) of an open file, if only to what they are."""
+    if (uid, gid) != (-1, -1) or mode is None:
         os.fchown(fd, uid, gid)
     if mode is not None:
         os.fchmod(fd, mode & 0o7777)
@@ -319,6 +319,14 @@ def fsync(fd: int, *, data_only: bool) -> None:
         os.fsync(fd)
 
 
+def fsync_and_close(fd: int) -> None:
+    """fsync(2) a descriptor that nobody else needs; for a worker thread."""
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def fsync_directory(dirfd: int) -> None:
     """Make the entries of a directory durable, given any descriptor of it."""
     fd = open_listing(dirfd)
@@ -350,9 +358,9 @@ def getxattr(fd: int, name: bytes) -> bytes:
     return os.getxattr(f"/proc/self/fd/{fd}", name)
 
 
-def setxattr(fd: int, name: bytes, value: bytes) -> None:
-    """Set an extended attribute, creating or replacing it."""
-    os.setxattr(f"/proc/self/fd/{fd}", name, value)
+def setxattr(fd: int, name: bytes, value: bytes, flags: int = 0) -> None:
+    """Set an extended attribute, creating or replacing it unless XATTR_CREATE or XATTR_REPLACE say which."""
+    os.setxattr(f"/proc/self/fd/{fd}", name, value, flags)
 
 
 def removexattr(fd: int, name: bytes) -> None:

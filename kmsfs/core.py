@@ -62,18 +62,19 @@ class Core:
             return entry, file
         entry = self.tree.lookup(parent_id, name)
         try:
-            return entry, self.open(entry.nodeid, flags, owner.uid)
+            return entry, self.open(entry.nodeid, flags, clears_set_id=bool(owner.uid))
         except BaseException:
             self.inodes.forget(entry.nodeid, 1)
             raise
 
-    def open(self, nodeid: int, flags: int, uid: int = 0) -> File:
+    def open(self, nodeid: int, flags: int, *, clears_set_id: bool = False) -> File:
         """Open a regular file, cutting it to nothing where O_TRUNC is among the flags.
 
         Args:
             nodeid: whose.
             flags: of open(2).
-            uid: who opens it; O_TRUNC takes the set-user-ID and set-group-ID bits away unless it is root.
+            clears_set_id: O_TRUNC takes the set-user-ID and set-group-ID bits away, as of an unprivileged
+                caller.
         """
         node = self.inodes[nodeid]
         writable = flags & os.O_ACCMODE != os.O_RDONLY
@@ -82,14 +83,16 @@ class Core:
         if flags & os.O_TRUNC:
             try:
                 file.truncate(0)
-                if uid:
+                if clears_set_id:
                     self.attributes.clear_set_id(file)
             except BaseException:
                 self.files.release(node.inode)
                 raise
         return file
 
-    def open_with_content(self, nodeid: int, flags: int, uid: int = 0) -> tuple[File, memoryview | bytes]:
+    def open_with_content(
+        self, nodeid: int, flags: int, *, clears_set_id: bool = False
+    ) -> tuple[File, memoryview | bytes]:
         """Open a regular file; return it with what the kernel's cache should have before anybody reads it.
 
         That is the whole of a small file, when no program has opened it before and this one will only read:
@@ -97,7 +100,7 @@ class Core:
         where reading it now would wait or fail: then that is the read's to find out.
         """
         is_first = not self.inodes[nodeid].was_opened
-        file = self.open(nodeid, flags, uid)
+        file = self.open(nodeid, flags, clears_set_id=clears_set_id)
         if is_first and not flags & _NOT_READING_ON and file.size <= _FIRST_CONTENT_BYTES:
             return file, self.waiting.read_now(file, 0, file.size)
         return file, b""

@@ -1,151 +1,187 @@
-"""Owns the FUSE session: pyfuse3's start and end, and how its event loop waits for the next request.
+"""Owns a FUSE session: mounted through pyfuse3, served here, a request at a time, until it is unmounted.
 
-pyfuse3 takes its async library from the attribute `pyfuse3.trio`, which its own asyncio support replaces in
-the same way. Left alone, it makes four syscalls and two passes of the scheduler between requests; here the
-next request is first waited for on the descriptor itself, for up to a millisecond, at first without sleep.
+Between two requests a program works for some microseconds; so the next one is first waited for without sleep,
+then for a millisecond, and only then through the event loop, which has other tasks too.
 """
 
+import errno
 import logging
 import os
-import select
-from collections.abc import Awaitable, Generator
-from types import SimpleNamespace, TracebackType
-from typing import Final, cast
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Final
 
 import pyfuse3
 import trio
 
+from kmsfs import handshake, wire
+from kmsfs.answering import Answering, Delayed
+from kmsfs.channel import Channel, MountEnded
 from kmsfs.core import Core
 from kmsfs.operations import Operations
+from kmsfs.wire import Opcode
 
 _LOG: Final = logging.getLogger(__name__)
+_DEVICE: Final = "/dev/fuse"
 _POLL_MILLISECONDS: Final = 1
 # About a quarter of a millisecond. An idle processor sleeps deeply, and waking it costs more than most
 # requests do; a program that works on the mount sends its next request sooner than that.
 _SPINS: Final = 300
 # Signals, timers and other tasks get their turn at least this often.
 _REQUESTS_PER_TURN: Final = 256
-_MIN_TASKS: Final = 1
-_MAX_TASKS: Final = 64
+# A mount whose device has many programs waiting for it asks for no more threads than this at once.
+_MAX_WAITS: Final = 64
 
 
-async def serve(operations: Operations, mountpoint: str, options: set[str]) -> None:
-    """Mount, answer requests until unmounted, then close what is open.
+@contextmanager
+def mounted(mountpoint: str, options: set[str]) -> Iterator[Channel]:
+    """Mount until the body ends.
 
     Args:
-        operations: who answers.
         mountpoint: where, absolute.
         options: libfuse's mount options.
 
     Raises:
         RuntimeError: libfuse could not mount; it has printed why.
     """
-    pyfuse3.trio = _polling(operations.core)  # type: ignore[attr-defined] # its seam for asyncio
-    pyfuse3.init(operations, mountpoint, options)
+    before = _device_fds()
+    pyfuse3.init(pyfuse3.Operations(), mountpoint, options)
     try:
-        await pyfuse3.main(_MIN_TASKS, _MAX_TASKS)
-    except* ConnectionAbortedError:
-        # Unmounted (or aborted) with requests on their way: the kernel takes those back and says so.
-        _LOG.info("the kernel ended the mount with requests outstanding")
+        # libfuse keeps the descriptor to itself.
+        (fd,) = _device_fds() - before
+        yield Channel(fd)
     finally:
-        operations.close()
         pyfuse3.close(unmount=True)
 
 
-class _Done:
-    """An awaitable that has nothing to wait for: cheaper than a coroutine that returns at once."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        # Any iterator will do where nothing is sent into it.
-        return cast("Generator[None, None, None]", iter(()))
-
-
-_DONE: Final = _Done()
-
-
-class _Turn:
-    """A lock without a checkpoint where nobody waits for it: one task at a time waits for the descriptor."""
-
-    def __init__(self) -> None:
-        self._held = False
-        self._lot = trio.lowlevel.ParkingLot()
-
-    def __aenter__(self) -> Awaitable[None]:
-        if self._held:
-            return self._wait()
-        self._held = True
-        return _DONE
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> Awaitable[None]:
-        self._held = False
-        if self._lot:
-            self._lot.unpark()
-        return _DONE
-
-    async def _wait(self) -> None:
-        while self._held:
-            await self._lot.park()
-        self._held = True
-
-
-class _Readiness:
-    """Waits for the FUSE descriptor.
+class Session:
+    """One mount being served.
 
     Args:
-        core: has work for the time between two requests; and while its worker threads are at work, the
-            event loop must hear of their end at once.
+        core: of the volume.
+        channel: to the kernel.
+        acls: POSIX ACLs are to be kept, and to count.
+
+    Attributes:
+        core: as given.
     """
 
-    def __init__(self, core: Core) -> None:
-        self._waiting = core.waiting
-        self._files = core.files
-        self._poll = select.poll()
-        self._fd = -1
-        self._left = 0
+    def __init__(self, core: Core, channel: Channel, *, acls: bool) -> None:
+        self.core = core
+        self._channel = channel
+        self._acls = acls
+        self._waits = 0
+        self._forgets = False
+        self._limit = trio.CapacityLimiter(_MAX_WAITS)
+        self._scope = trio.CancelScope()
         # With one processor, the program that is waited for could not run meanwhile.
         self._spins = _SPINS if len(os.sched_getaffinity(0)) > 1 else 0
 
-    def wait_readable(self, fd: int) -> Awaitable[None]:
-        """Return what is over once `fd` has a request (or an error to be read)."""
-        if fd != self._fd:
-            self._poll.register(fd, select.POLLIN)
-            self._fd = fd
-        if not self._left:
-            return self._after_others(fd)
-        # The program is about to wake up from the answer before: time for what need not be in it.
-        self._files.prepare()
-        if not self._waiting.pending:
-            self._left -= 1
-            poll = self._poll.poll
-            for _ in range(self._spins):
-                if poll(0):
-                    return _DONE
-                os.sched_yield()
-            if poll(_POLL_MILLISECONDS):
-                return _DONE
-        self._left = _REQUESTS_PER_TURN
-        return trio.lowlevel.wait_readable(fd)  # noqa: ASYNC105 - the caller awaits it
+    def stop(self) -> None:
+        """Serve no longer, though the kernel has not unmounted."""
+        self._scope.cancel()
 
-    async def _after_others(self, fd: int) -> None:
-        """Let every other task that can run have its turn, then wait."""
-        await trio.lowlevel.checkpoint()
-        self._left = _REQUESTS_PER_TURN
-        await self.wait_readable(fd)
+    async def serve(self) -> None:
+        """Answer requests until unmounted, then close what is open.
+
+        Raises:
+            OSError: EPROTO, the kernel is too old.
+        """
+        try:
+            with self._scope:
+                operations = await self._begin()
+                async with trio.open_nursery() as nursery:
+                    await self._serve(nursery, operations)
+        except* MountEnded:
+            _LOG.debug("the kernel has ended the mount")
+        finally:
+            self.core.close()
+
+    async def _begin(self) -> Operations:
+        """Agree with the kernel, whose first request asks for that."""
+        while (message := self._channel.receive()) is None:
+            await trio.lowlevel.wait_readable(self._channel.fd)
+        request, body = wire.parse(message)
+        if request.opcode != Opcode.INIT:
+            raise OSError(errno.EPROTO, "the kernel's first request is not FUSE_INIT")
+        try:
+            agreement = handshake.agree(body, acls=self._acls)
+        except OSError:
+            self._channel.refuse(request.unique, errno.EPROTO)
+            raise
+        self._channel.answer(request.unique, agreement.answer)
+        return Operations(self.core, self._channel, agreement)
+
+    async def _serve(self, nursery: trio.Nursery, operations: Operations) -> None:
+        """Answer one request after the other; what has to be waited for, in tasks of their own."""
+        answering = Answering(operations, self._channel)
+        receive, answer, prepare = self._channel.receive, answering.answer, self.core.files.prepare
+        left = _REQUESTS_PER_TURN
+        while True:
+            # The program is about to wake up from the answer before: time for what need not be in it.
+            prepare()
+            message = receive()
+            if message is None:
+                if operations.stale and not self._forgets:
+                    nursery.start_soon(self._forget, operations.stale)
+                if self._waits or not self._comes_soon():
+                    await trio.lowlevel.wait_readable(self._channel.fd)
+                    left = _REQUESTS_PER_TURN
+                continue
+            delayed = answer(message)
+            if delayed is not None:
+                self._waits += 1
+                nursery.start_soon(self._wait, answering, delayed)
+            left -= 1
+            if not left:
+                await trio.lowlevel.checkpoint()
+                left = _REQUESTS_PER_TURN
+
+    def _comes_soon(self) -> bool:
+        """Say whether the next request comes within a millisecond."""
+        has_request = self._channel.has_request
+        for _ in range(self._spins):
+            if has_request(0):
+                return True
+            os.sched_yield()
+        return has_request(_POLL_MILLISECONDS)
+
+    async def _wait(self, answering: Answering, delayed: Delayed | None) -> None:
+        """Answer one request once what it waits for is over."""
+        try:
+            while delayed is not None:
+                try:
+                    await trio.to_thread.run_sync(delayed.later.work, limiter=self._limit)
+                except Exception as error:  # noqa: BLE001 - one request must not end the mount
+                    answering.fail(delayed, error)
+                    return
+                delayed = answering.finish(delayed)
+        finally:
+            self._waits -= 1
+
+    async def _forget(self, stale: deque[tuple[int, bytes]]) -> None:
+        """Tell the kernel what to forget: in a thread, for it may wait for an answer of ours."""
+        self._forgets = True
+        try:
+            await trio.to_thread.run_sync(partial(_tell_stale, self._channel, stale), abandon_on_cancel=True)
+        finally:
+            self._forgets = False
 
 
-def _polling(core: Core) -> SimpleNamespace:
-    """Return what pyfuse3 uses of trio, with waiting as described above."""
-    lowlevel = SimpleNamespace(
-        wait_readable=_Readiness(core).wait_readable,
-        current_task=trio.lowlevel.current_task,
-        current_trio_token=trio.lowlevel.current_trio_token,
-        notify_closing=trio.lowlevel.notify_closing,
-    )
-    return SimpleNamespace(
-        Lock=_Turn,
-        open_nursery=trio.open_nursery,
-        ClosedResourceError=trio.ClosedResourceError,
-        lowlevel=lowlevel,
-    )
+def _tell_stale(channel: Channel, stale: deque[tuple[int, bytes]]) -> None:
+    while stale:
+        # It may have forgotten the name by itself, or use what is there.
+        with suppress(OSError):
+            channel.notify(wire.invalidate_entry(*stale.popleft()))
+
+
+def _device_fds() -> set[int]:
+    """Return this process's descriptors of /dev/fuse."""
+    found: set[int] = set()
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the links lead to no paths
+        with suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}") == _DEVICE:  # noqa: PTH115 - as above
+                found.add(int(name))
+    return found

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import pyfuse3
 import trio
 
 from kmsfs import (
@@ -34,12 +33,11 @@ from kmsfs.core import Core
 from kmsfs.courier import Courier
 from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.daemonize import Start
-from kmsfs.fuse_loop import serve
+from kmsfs.fuse_loop import Session, mounted
 from kmsfs.mountpoint import MountRefusedError
 from kmsfs.notify import notify_manager
 from kmsfs.opening import open_volume
 from kmsfs.openvolume import OpenVolume
-from kmsfs.operations import Operations
 from kmsfs.options import MountOptions, libfuse_options
 
 _log: Final = logging.getLogger(__name__)
@@ -148,20 +146,24 @@ def _run(session: _Session, start: Start) -> MountRefusedError | None:
 
 
 async def _serve(session: _Session, start: Start) -> None:
-    operations = Operations(session.volume)
-    core, volume = operations.core, session.volume
-    courier = Courier(volume.agent, volume.live, core.reports)
     words = libfuse_options(session.options, session.ciphertext)
+    try:
+        with mounted(session.mountpoint, words) as channel:
+            fuse = Session(Core(session.volume), channel, acls=session.options.acls)
+            await _serve_until_told(session, fuse, start)
+    except RuntimeError as error:
+        # pyfuse3.init has no other way to say that libfuse, which has printed why, could not mount.
+        raise MountRefusedError(f"cannot mount at {session.mountpoint}: {error}") from None
+
+
+async def _serve_until_told(session: _Session, fuse: Session, start: Start) -> None:
+    courier = Courier(session.volume.agent, session.volume.live, fuse.core.reports)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_announce, session, start, core, courier)
+            nursery.start_soon(_announce, session, start, fuse.core, courier)
             nursery.start_soon(courier.run)
-            nursery.start_soon(_stop_when_told, signals, session.mountpoint)
-            try:
-                await serve(operations, session.mountpoint, words)
-            except RuntimeError as error:
-                # pyfuse3.init has no other way to say that libfuse, which has printed why, could not mount.
-                raise MountRefusedError(f"cannot mount at {session.mountpoint}: {error}") from None
+            nursery.start_soon(_stop_when_told, signals, session.mountpoint, fuse)
+            await fuse.serve()
             nursery.cancel_scope.cancel()
         await courier.finish()
 
@@ -198,20 +200,20 @@ async def _appeared(mountpoint: str) -> mountinfo.Mount:
         await trio.sleep(_APPEAR_SECONDS)
 
 
-async def _stop_when_told(signals: AsyncIterator[int], mountpoint: str) -> None:
+async def _stop_when_told(signals: AsyncIterator[int], mountpoint: str, fuse: Session) -> None:
     """At the first signal unmount, at a second one end at once."""
     async with trio.open_nursery() as nursery:
         async for number in signals:
             _log.info("told to stop by %s", signal.Signals(number).name)
             notify_manager("STOPPING=1")
-            nursery.start_soon(_stop, mountpoint)
+            nursery.start_soon(_stop, mountpoint, fuse)
             break
         async for _ in signals:
             _log.warning("told to stop again: ending at once")
-            pyfuse3.terminate()
+            fuse.stop()
 
 
-async def _stop(mountpoint: str) -> None:
+async def _stop(mountpoint: str, fuse: Session) -> None:
     """Unmount while still answering, so that the kernel can write back; that ends the FUSE loop."""
     try:
         await _unmount(mountpoint, lazy=False)
@@ -222,7 +224,7 @@ async def _stop(mountpoint: str) -> None:
         _log.error("cannot unmount: %s; ending without", error)
     else:
         return
-    pyfuse3.terminate()
+    fuse.stop()
 
 
 async def _detach_in_use(mountpoint: str) -> None:

@@ -1,351 +1,361 @@
-"""The thin adapter between pyfuse3 and the filesystem core, and the one boundary from errors to errno.
+"""The thin adapter between the kernel's requests and the filesystem core: a table of handlers.
 
-Each method takes a request apart, calls one thing below and puts the answer together. Nothing here decides.
+Each handler takes a request apart, calls one thing below and returns what to answer. Nothing here decides;
+errors pass through, to be turned into errnos by `answering`.
 """
 
 import errno
-import logging
-from collections.abc import Callable, Coroutine, Sequence
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final
 
-import pyfuse3
-from pyfuse3 import EntryAttributes, FileInfo, FUSEError, RequestContext, SetattrFields, StatvfsData
-
+from kmsfs import wire
 from kmsfs.attributes import Changes
+from kmsfs.channel import Channel
 from kmsfs.core import Core
-from kmsfs.entries import Entry
-from kmsfs.errors import CorruptNameError, KmsfsError
+from kmsfs.errors import CorruptNameError
 from kmsfs.file import File
-from kmsfs.listing import Listing
-from kmsfs.openvolume import OpenVolume
+from kmsfs.handshake import Agreement
 from kmsfs.tree import Owner
+from kmsfs.waiting import Answer
+from kmsfs.wire import Opcode, Request, Valid
 
-_LOG: Final = logging.getLogger(__name__)
-# The store is ours alone, under an exclusive lock: what the kernel has been told stays true.
-_CACHE_SECONDS: Final = 86_400.0
+if TYPE_CHECKING:
+    from kmsfs.listing import Listing
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _answers(handler: Callable[_P, _R]) -> Callable[_P, Coroutine[Any, Any, _R]]:
-    """Make a handler that never waits into what pyfuse3 awaits, with errors as `_to_errno` turns them."""
-
-    @wraps(handler)
-    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return handler(*args, **kwargs)
-        except FUSEError:
-            raise
-        except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
-            raise _to_errno(error, args[0], handler) from None
-
-    return answer
+_DONE: Final = b""
+_DIRECTORY_FLAGS: Final = wire.FOPEN_KEEP_CACHE | wire.FOPEN_CACHE_DIR
 
 
-def _answers_later(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P, Coroutine[Any, Any, _R]]:
-    """Do as `_answers` for a handler that may wait."""
-
-    @wraps(handler)
-    async def answer(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return await handler(*args, **kwargs)
-        except FUSEError:
-            raise
-        except Exception as error:  # noqa: BLE001 - pyfuse3 survives nothing but FUSEError
-            raise _to_errno(error, args[0], handler) from None
-
-    return answer
-
-
-def _to_errno(error: Exception, operations: Any, handler: Callable[..., Any]) -> FUSEError:  # noqa: ANN401
-    """Turn whatever a handler raised into the errno that the program sees: the one such boundary."""
-    if isinstance(error, OSError):
-        return FUSEError(error.errno or errno.EIO)
-    if isinstance(error, KmsfsError):
-        operations.report(error)
-        return FUSEError(error.errno)
-    _LOG.error("%s failed in a way that nobody foresaw", handler.__name__, exc_info=error)
-    operations.core.volume.counters.unforeseen_errors += 1
-    return FUSEError(errno.EIO)
-
-
-class Operations(pyfuse3.Operations):
+class Operations:
     """FUSE requests on one mounted volume.
 
     Args:
-        volume: the volume, its keys in hand.
+        core: of the volume.
+        channel: for what the kernel is told unasked.
+        agreed: what was agreed with the kernel.
+
+    Attributes:
+        stale: parent and name of what the kernel should forget, to be told where nobody waits for it.
     """
 
-    supports_dot_lookup = False
-    enable_writeback_cache = True
-    enable_acl = False
-
-    def __init__(self, volume: OpenVolume) -> None:
-        super().__init__()
-        self.core = Core(volume)
+    def __init__(self, core: Core, channel: Channel, agreed: Agreement) -> None:
+        self.core = core
+        self.stale: deque[tuple[int, bytes]] = deque()
+        self._channel = channel
+        self._masks = agreed.acls
+        self._setxattr_in = wire.SETXATTR_IN if agreed.long_setxattr else wire.SHORT_SETXATTR_IN
         self._files: dict[int, File] = {}
         self._listings: dict[int, Listing] = {}
         self._next_handle = 1
-        self._absent = EntryAttributes()
-        self._absent.st_ino = 0
-        self._absent.entry_timeout = _CACHE_SECONDS
-
-    def close(self) -> None:
-        """Settle and close everything, when the mount ends."""
-        self.core.close()
-
-    def report(self, error: KmsfsError) -> None:
-        """Count an error; log it the first time it is seen."""
-        self.core.reports.report(error)
 
     # Names
 
-    @_answers
-    def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
+    def lookup(self, request: Request, body: memoryview) -> Answer:
         """Find an entry; an absent one is an answer too, which the kernel keeps."""
+        name = wire.text(body)
         try:
-            entry = self.core.tree.lookup(parent_inode, name)
+            entry = self.core.tree.lookup(request.nodeid, name)
         except FileNotFoundError:
-            return self._absent
+            return wire.ABSENT
         self._shrink()
-        return _attributes(entry)
+        return wire.entry(*entry)
 
-    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+    def forget(self, request: Request, body: memoryview) -> Answer:
         """Take back references of the kernel's."""
-        for inode, count in inode_list:
-            self.core.inodes.forget(inode, count)
+        self.core.inodes.forget(request.nodeid, *wire.FORGET_IN.unpack_from(body))
+        return None
 
-    @_answers
-    def mknod(
-        self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: RequestContext
-    ) -> EntryAttributes:
+    def batch_forget(self, request: Request, body: memoryview) -> Answer:
+        """Take back references to many inodes."""
+        (count,) = wire.COUNT_IN.unpack_from(body)
+        end = wire.COUNT_IN.size + count * wire.FORGET_ONE.size
+        for nodeid, references in wire.FORGET_ONE.iter_unpack(body[wire.COUNT_IN.size : end]):
+            self.core.inodes.forget(nodeid, references)
+        return None
+
+    def mknod(self, request: Request, body: memoryview) -> Answer:
         """Create a FIFO, socket, device node or empty file."""
-        return _attributes(self.core.tree.mknod(parent_inode, name, mode, rdev, _owner(ctx)))
+        mode, rdev, umask = wire.MKNOD_IN.unpack_from(body)
+        name = wire.text(body[wire.MKNOD_IN.size :])
+        mode = self._masked(request.nodeid, mode, umask)
+        return wire.entry(*self.core.tree.mknod(request.nodeid, name, mode, rdev, _owner(request)))
 
-    @_answers
-    def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext) -> EntryAttributes:
+    def mkdir(self, request: Request, body: memoryview) -> Answer:
         """Create a directory."""
-        return _attributes(self.core.tree.mkdir(parent_inode, name, mode, _owner(ctx)))
+        mode, umask = wire.MKDIR_IN.unpack_from(body)
+        name = wire.text(body[wire.MKDIR_IN.size :])
+        mode = self._masked(request.nodeid, mode, umask)
+        return wire.entry(*self.core.tree.mkdir(request.nodeid, name, mode, _owner(request)))
 
-    @_answers
-    def symlink(self, parent_inode: int, name: bytes, target: bytes, ctx: RequestContext) -> EntryAttributes:
+    def symlink(self, request: Request, body: memoryview) -> Answer:
         """Create a symlink."""
-        return _attributes(self.core.tree.symlink(parent_inode, name, target, _owner(ctx)))
+        name, target = wire.texts(body)
+        return wire.entry(*self.core.tree.symlink(request.nodeid, name, target, _owner(request)))
 
-    @_answers
-    def link(
-        self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext
-    ) -> EntryAttributes:
+    def link(self, request: Request, body: memoryview) -> Answer:
         """Create a hard link."""
-        return _attributes(self.core.tree.link(inode, new_parent_inode, new_name))
+        (inode,) = wire.LINK_IN.unpack_from(body)
+        name = wire.text(body[wire.LINK_IN.size :])
+        return wire.entry(*self.core.tree.link(inode, request.nodeid, name))
 
-    @_answers
-    def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+    def unlink(self, request: Request, body: memoryview) -> Answer:
         """Remove a name."""
-        self.core.tree.unlink(parent_inode, name)
+        self.core.tree.unlink(request.nodeid, wire.text(body))
+        return _DONE
 
-    @_answers
-    def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+    def rmdir(self, request: Request, body: memoryview) -> Answer:
         """Remove an empty directory."""
-        self.core.tree.rmdir(parent_inode, name)
+        self.core.tree.rmdir(request.nodeid, wire.text(body))
+        return _DONE
 
-    @_answers
-    def rename(
-        self,
-        parent_inode_old: int,
-        name_old: bytes,
-        parent_inode_new: int,
-        name_new: bytes,
-        flags: int,
-        ctx: RequestContext,
-    ) -> None:
-        """Rename, also with RENAME_NOREPLACE and RENAME_EXCHANGE."""
-        self.core.renaming.rename(parent_inode_old, name_old, parent_inode_new, name_new, flags)
+    def rename(self, request: Request, body: memoryview) -> Answer:
+        """Rename."""
+        (to_parent,) = wire.RENAME_IN.unpack_from(body)
+        name, to_name = wire.texts(body[wire.RENAME_IN.size :])
+        self.core.renaming.rename(request.nodeid, name, to_parent, to_name, 0)
+        return _DONE
 
-    @_answers
-    def readlink(self, inode: int, ctx: RequestContext) -> bytes:
+    def rename2(self, request: Request, body: memoryview) -> Answer:
+        """Rename with RENAME_NOREPLACE or RENAME_EXCHANGE."""
+        to_parent, flags = wire.RENAME2_IN.unpack_from(body)
+        name, to_name = wire.texts(body[wire.RENAME2_IN.size :])
+        self.core.renaming.rename(request.nodeid, name, to_parent, to_name, flags)
+        return _DONE
+
+    def readlink(self, request: Request, body: memoryview) -> Answer:
         """Return a symlink's target."""
-        return self.core.tree.readlink(inode)
+        return self.core.tree.readlink(request.nodeid)
 
     # Attributes
 
-    @_answers
-    def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
+    def getattr(self, request: Request, body: memoryview) -> Answer:
         """Describe an inode."""
-        return _attributes(self.core.attributes.getattr(inode))
+        return wire.attributes(*self.core.attributes.getattr(request.nodeid))
 
-    @_answers
-    def setattr(
-        self, inode: int, attr: EntryAttributes, fields: SetattrFields, fh: int | None, ctx: RequestContext
-    ) -> EntryAttributes:
+    def setattr(self, request: Request, body: memoryview) -> Answer:
         """Change attributes."""
+        (
+            valid, _, size, _, atime, mtime, _, atime_nanos, mtime_nanos, _, mode, _, uid, gid, _,
+        ) = wire.SETATTR_IN.unpack_from(body)  # fmt: skip
+        now = time.time_ns()
         changes = Changes(
-            mode=attr.st_mode if fields.update_mode else None,
-            uid=attr.st_uid if fields.update_uid else None,
-            gid=attr.st_gid if fields.update_gid else None,
-            size=attr.st_size if fields.update_size else None,
-            atime_ns=attr.st_atime_ns if fields.update_atime else None,
-            mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+            mode if valid & Valid.MODE else None,
+            uid if valid & Valid.UID else None,
+            gid if valid & Valid.GID else None,
+            size if valid & Valid.SIZE else None,
+            now if valid & Valid.ATIME_NOW else _moment(atime, atime_nanos) if valid & Valid.ATIME else None,
+            now if valid & Valid.MTIME_NOW else _moment(mtime, mtime_nanos) if valid & Valid.MTIME else None,
         )
-        return _attributes(self.core.attributes.setattr(inode, changes))
+        if valid & Valid.KILL_SET_ID:
+            self.core.attributes.clear_set_id_of(request.nodeid)
+        # A chown(2) sets a file's change time too; what a write takes away by the way does not.
+        by_write = not valid & Valid.CTIME
+        entry = self.core.attributes.setattr(request.nodeid, changes, request.uid, by_write=by_write)
+        return wire.attributes(*entry)
 
-    @_answers
-    def statfs(self, ctx: RequestContext) -> StatvfsData:
+    def statfs(self, request: Request, body: memoryview) -> Answer:
         """Describe the store as the filesystem."""
-        found, answer = self.core.statfs(), StatvfsData()
-        for name in _STATFS_FIELDS:
-            setattr(answer, name, getattr(found, name))
-        answer.f_namemax = 255
-        return answer
+        return wire.statfs(self.core.statfs())
 
-    @_answers
-    def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
+    def getxattr(self, request: Request, body: memoryview) -> Answer:
         """Return an extended attribute; most questions are after one that is known not to be there."""
-        if self.core.xattrs.is_known_absent(inode, name):
-            raise FUSEError(errno.ENODATA)
-        return self.core.xattrs.get(inode, name)
+        (room,) = wire.GETXATTR_IN.unpack_from(body)
+        name = wire.text(body[wire.GETXATTR_IN.size :])
+        if self.core.xattrs.is_known_absent(request.nodeid, name):
+            raise OSError(errno.ENODATA, "")
+        return _fitting(self.core.xattrs.get(request.nodeid, name), room)
 
-    @_answers
-    def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
-        """Set an extended attribute."""
-        self.core.xattrs.set(inode, name, value)
-
-    @_answers
-    def listxattr(self, inode: int, ctx: RequestContext) -> list[bytes]:
+    def listxattr(self, request: Request, body: memoryview) -> Answer:
         """List extended attributes."""
-        return self.core.xattrs.list(inode)
+        (room,) = wire.GETXATTR_IN.unpack_from(body)
+        return _fitting(wire.joined(self.core.xattrs.list(request.nodeid)), room)
 
-    @_answers
-    def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
+    def setxattr(self, request: Request, body: memoryview) -> Answer:
+        """Set an extended attribute."""
+        size, flags, *more = self._setxattr_in.unpack_from(body)
+        name, value = bytes(body[self._setxattr_in.size :]).split(b"\0", 1)
+        self.core.xattrs.set(request.nodeid, name, value[:size], flags)
+        if more and more[0] & wire.SETXATTR_KILL_SET_GID:
+            self.core.attributes.clear_set_id_of(request.nodeid)
+        return _DONE
+
+    def removexattr(self, request: Request, body: memoryview) -> Answer:
         """Remove an extended attribute."""
-        self.core.xattrs.remove(inode, name)
+        self.core.xattrs.remove(request.nodeid, wire.text(body))
+        return _DONE
 
     # Files
 
-    @_answers
-    def create(
-        self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: RequestContext
-    ) -> tuple[FileInfo, EntryAttributes]:
+    def create(self, request: Request, body: memoryview) -> Answer:
         """Create and open a file."""
-        entry, file = self.core.create(parent_inode, name, mode, flags, _owner(ctx))
-        return self._opened(file), _attributes(entry)
+        flags, mode, umask, _ = wire.CREATE_IN.unpack_from(body)
+        name = wire.text(body[wire.CREATE_IN.size :])
+        mode = self._masked(request.nodeid, mode, umask)
+        entry, file = self.core.create(request.nodeid, name, mode, flags, _owner(request))
+        return wire.entry(*entry) + wire.opened(self._handle(file), wire.FOPEN_KEEP_CACHE)
 
-    @_answers
-    def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
+    def open(self, request: Request, body: memoryview) -> Answer:
         """Open a file; a small one that will be read is given to the kernel's cache at once."""
-        file, content = self.core.open_with_content(inode, flags, ctx.uid)
+        flags, more = wire.OPEN_IN.unpack_from(body)
+        kills = bool(more & wire.OPEN_KILL_SET_ID)
+        file, content = self.core.open_with_content(request.nodeid, flags, clears_set_id=kills)
         if content:
             # It saves the read that would follow. Without room for it, that will come.
             with suppress(OSError):
-                pyfuse3.notify_store(inode, 0, cast("bytes", content))
-        return self._opened(file)
+                self._channel.notify(wire.store(request.nodeid, len(content)), content)
+        return wire.opened(self._handle(file), wire.FOPEN_KEEP_CACHE)
 
-    @_answers_later
-    async def read(self, fh: int, off: int, size: int) -> bytes:
-        """Read; the answer lies in a shared buffer that pyfuse3 copies to the kernel before anything else."""
-        # Any buffer will do, whatever pyfuse3's annotation says.
-        return cast("bytes", await self.core.waiting.read(self._files[fh], off, size))
+    def read(self, request: Request, body: memoryview) -> Answer:
+        """Read; the answer lies in a shared buffer, good until the next request."""
+        handle, offset, size = wire.READ_IN.unpack_from(body)
+        return self.core.waiting.read(self._files[handle], offset, size)
 
-    @_answers
-    def write(self, fh: int, off: int, buf: bytes) -> int:
+    def write(self, request: Request, body: memoryview) -> Answer:
         """Write."""
-        return self._files[fh].write(off, buf)
+        handle, offset, size, flags = wire.WRITE_IN.unpack_from(body)
+        file = self._files[handle]
+        data = body[wire.WRITE_IN.size :]
+        if len(data) != size:
+            raise ValueError("a WRITE is not as long as it says")
+        file.write(offset, data)
+        if flags & wire.WRITE_KILL_SET_ID:
+            self.core.attributes.clear_set_id(file)
+        return wire.SIZE_OUT.pack(size, 0)
 
-    @_answers
-    def flush(self, fh: int) -> None:
-        """Decline: the kernel writes back on close by itself, and never asks again."""
-        raise FUSEError(errno.ENOSYS)
-
-    @_answers
-    def release(self, fh: int) -> None:
+    def release(self, request: Request, body: memoryview) -> Answer:
         """Close one handle."""
-        self.core.files.release(self._files.pop(fh).chunks.inode)
+        (handle,) = wire.HANDLE_IN.unpack_from(body)
+        self.core.files.release(self._files.pop(handle).chunks.inode)
+        return _DONE
 
-    @_answers_later
-    async def fsync(self, fh: int, datasync: bool) -> None:  # noqa: FBT001 - pyfuse3 calls it so
+    def fsync(self, request: Request, body: memoryview) -> Answer:
         """Make a file durable."""
-        await self.core.waiting.fsync(self._files[fh], data_only=datasync)
+        handle, flags = wire.FSYNC_IN.unpack_from(body)
+        return self.core.waiting.fsync(self._files[handle], data_only=bool(flags & 1))
 
     # Directories
 
-    @_answers
-    def opendir(self, inode: int, ctx: RequestContext) -> int:
+    def opendir(self, request: Request, body: memoryview) -> Answer:
         """Open a directory."""
+        listing = self.core.listing(request.nodeid)
         handle = self._next_handle
-        self._listings[handle] = self.core.listing(inode)
+        self._listings[handle] = listing
         self._next_handle += 1
-        return handle
+        return wire.opened(handle, _DIRECTORY_FLAGS)
 
-    @_answers
-    def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        """Answer with as many entries as fit."""
-        listing = self._listings[fh]
-        for name, entry, cookie in listing.read(start_id):
-            attributes = _dot(listing, name) if entry is None else _attributes(entry)
-            if not pyfuse3.readdir_reply(token, name, attributes, cookie):
-                if entry is not None:
-                    self.core.inodes.forget(entry.nodeid, 1)
-                break
-        self._shrink()
+    def readdir(self, request: Request, body: memoryview) -> Answer:
+        """Answer with as many names as fit."""
+        return self._read_directory(body, with_entries=False)
 
-    @_answers
-    def releasedir(self, fh: int) -> None:
+    def readdirplus(self, request: Request, body: memoryview) -> Answer:
+        """Answer with as many names as fit, and with what stands there."""
+        return self._read_directory(body, with_entries=True)
+
+    def releasedir(self, request: Request, body: memoryview) -> Answer:
         """Close a directory."""
-        del self._listings[fh]
+        (handle,) = wire.HANDLE_IN.unpack_from(body)
+        del self._listings[handle]
+        return _DONE
 
-    @_answers_later
-    async def fsyncdir(self, fh: int, datasync: bool) -> None:  # noqa: FBT001 - pyfuse3 calls it so
+    def fsyncdir(self, request: Request, body: memoryview) -> Answer:
         """Make the entries of a directory durable."""
-        await self.core.waiting.fsync_directory(self.core.directories.dirfd(self._listings[fh].directory))
+        handle, _ = wire.FSYNC_IN.unpack_from(body)
+        return self.core.waiting.fsync_directory(
+            self.core.directories.dirfd(self._listings[handle].directory)
+        )
 
-    def _opened(self, file: File) -> FileInfo:
+    def _handle(self, file: File) -> int:
         handle = self._next_handle
         self._files[handle] = file
         self._next_handle += 1
-        return FileInfo(fh=handle, keep_cache=True)
+        return handle
+
+    def _read_directory(self, body: memoryview, *, with_entries: bool) -> bytes:
+        handle, offset, room = wire.READ_IN.unpack_from(body)
+        listing, inodes = self._listings[handle], self.core.inodes
+        parts: list[bytes] = []
+        for name, entry, cookie in listing.read(offset):
+            if entry is None:
+                nodeid, mode = listing.dot_inode(name)
+                head = wire.NO_ENTRY if with_entries else b""
+            else:
+                nodeid, mode = entry.nodeid, entry.status.st_mode
+                head = wire.entry(*entry) if with_entries else b""
+            part = head + wire.directory_entry(nodeid, cookie, name, mode)
+            room -= len(part)
+            if entry is not None and (room < 0 or not with_entries):
+                inodes.forget(nodeid, 1)
+            if room < 0:
+                break
+            parts.append(part)
+        self._shrink()
+        return b"".join(parts)
+
+    def _masked(self, parent_id: int, mode: int, umask: int) -> int:
+        """Return the mode of what is about to be created, with the umask off it where it counts."""
+        if not self._masks or self.core.xattrs.has_default_acl(parent_id):
+            return mode
+        return mode & ~umask
 
     def _shrink(self) -> None:
-        """Ask the kernel to forget what it has not used for long, so that memory stays bounded."""
+        """Note what the kernel should forget, having not used it for long, so that memory stays bounded."""
         for node in self.core.inodes.excess():
             try:
-                parent, name = self.core.place_of(node)
+                self.stale.append(self.core.place_of(node))
             except (CorruptNameError, OSError):
                 continue
-            pyfuse3.invalidate_entry_async(parent, name, ignore_enoent=True)
 
 
-_STATFS_FIELDS: Final = (
-    "f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_favail",
-)  # fmt: skip
+def _owner(request: Request) -> Owner:
+    return Owner(request.uid, request.gid)
 
 
-def _owner(ctx: RequestContext) -> Owner:
-    return Owner(ctx.uid, ctx.gid)
+def _moment(seconds: int, nanoseconds: int) -> int:
+    return seconds * 1_000_000_000 + nanoseconds
 
 
-def _dot(listing: Listing, name: bytes) -> EntryAttributes:
-    attributes = EntryAttributes()
-    attributes.st_ino, attributes.st_mode = listing.dot_inode(name)
-    return attributes
+def _fitting(value: bytes, room: int) -> bytes:
+    """Return what answers a question for `room` bytes; for 0 bytes, how many it takes."""
+    if not room:
+        return wire.SIZE_OUT.pack(len(value), 0)
+    if len(value) > room:
+        raise OSError(errno.ERANGE, os.strerror(errno.ERANGE))
+    return value
 
 
-def _attributes(entry: Entry) -> EntryAttributes:
-    nodeid, status, size = entry
-    attributes = EntryAttributes()
-    attributes.st_ino = nodeid
-    attributes.entry_timeout = attributes.attr_timeout = _CACHE_SECONDS
-    attributes.st_mode = status.st_mode
-    attributes.st_nlink = status.st_nlink
-    attributes.st_uid = status.st_uid
-    attributes.st_gid = status.st_gid
-    attributes.st_rdev = status.st_rdev
-    attributes.st_size = size
-    attributes.st_blksize = status.st_blksize
-    attributes.st_blocks = status.st_blocks
-    attributes.st_atime_ns = status.st_atime_ns
-    attributes.st_mtime_ns = status.st_mtime_ns
-    attributes.st_ctime_ns = status.st_ctime_ns
-    return attributes
+HANDLERS: Final[Mapping[int, Callable[[Operations, Request, memoryview], Answer]]] = {
+    Opcode.LOOKUP: Operations.lookup,
+    Opcode.FORGET: Operations.forget,
+    Opcode.GETATTR: Operations.getattr,
+    Opcode.SETATTR: Operations.setattr,
+    Opcode.READLINK: Operations.readlink,
+    Opcode.SYMLINK: Operations.symlink,
+    Opcode.MKNOD: Operations.mknod,
+    Opcode.MKDIR: Operations.mkdir,
+    Opcode.UNLINK: Operations.unlink,
+    Opcode.RMDIR: Operations.rmdir,
+    Opcode.RENAME: Operations.rename,
+    Opcode.LINK: Operations.link,
+    Opcode.OPEN: Operations.open,
+    Opcode.READ: Operations.read,
+    Opcode.WRITE: Operations.write,
+    Opcode.STATFS: Operations.statfs,
+    Opcode.RELEASE: Operations.release,
+    Opcode.FSYNC: Operations.fsync,
+    Opcode.SETXATTR: Operations.setxattr,
+    Opcode.GETXATTR: Operations.getxattr,
+    Opcode.LISTXATTR: Operations.listxattr,
+    Opcode.REMOVEXATTR: Operations.removexattr,
+    Opcode.OPENDIR: Operations.opendir,
+    Opcode.READDIR: Operations.readdir,
+    Opcode.RELEASEDIR: Operations.releasedir,
+    Opcode.FSYNCDIR: Operations.fsyncdir,
+    Opcode.CREATE: Operations.create,
+    Opcode.BATCH_FORGET: Operations.batch_forget,
+    Opcode.READDIRPLUS: Operations.readdirplus,
+    Opcode.RENAME2: Operations.rename2,
+}

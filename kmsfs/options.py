@@ -24,6 +24,7 @@ class MountOptions:
         devices: device nodes on it work.
         set_id: set-user-ID and set-group-ID bits on it work.
         nonempty: the mount point may hold files, which are hidden until unmount.
+        acls: POSIX ACLs are kept, and count.
     """
 
     read_only: bool = False
@@ -33,6 +34,7 @@ class MountOptions:
     devices: bool = False
     set_id: bool = False
     nonempty: bool = False
+    acls: bool = False
 
 
 # Root gets what root's mount of a local filesystem is; anybody else what fusermount3 grants.
@@ -58,6 +60,8 @@ _WORDS: Final[Mapping[str, tuple[str, bool] | None]] = {
     "suid": ("set_id", True),
     "nosuid": ("set_id", False),
     "nonempty": ("nonempty", True),
+    "acl": ("acls", True),
+    "noacl": ("acls", False),
 }
 
 

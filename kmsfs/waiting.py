@@ -1,15 +1,13 @@
-"""Owns what may wait for the device: cold reads and fsync go to a worker thread, everything else does not.
+"""Owns what may wait for the device: cold reads and fsync, as work for a thread; everything else does not.
 
 A thread only warms the page cache or syncs; chunks are opened and sealed on the event loop alone, so no lock
-is needed anywhere. Knows nothing of FUSE.
+is needed anywhere. Knows nothing of FUSE, threads or the event loop.
 """
 
 import errno
 from collections.abc import Callable
 from functools import partial
-from typing import Final
-
-import trio
+from typing import Final, NamedTuple
 
 from kmsfs import backing
 from kmsfs.errors import CorruptFileError
@@ -18,23 +16,35 @@ from kmsfs.file import File
 _STREAMED_BYTES: Final = 1 << 17
 
 
+class Later(NamedTuple):
+    """An answer that has to be waited for.
+
+    Attributes:
+        work: waits; for a worker thread.
+        finish: returns the answer, on the event loop, once `work` has returned.
+    """
+
+    work: Callable[[], None]
+    finish: "Callable[[], Answer]"
+
+
+# None where nobody waits for an answer.
+Answer = bytes | memoryview | Later | None
+
+
 class Waiting:
     """The waits of one mount.
 
     Args:
         root_fd: a descriptor on the store, to see whether anything is behind its page cache.
-
-    Attributes:
-        pending: how many worker threads are at work; the event loop must not sleep elsewhere while they are.
     """
 
     def __init__(self, root_fd: int) -> None:
         self._in_memory = backing.is_memory(root_fd)
         self._asks_cache = not self._in_memory
-        self.pending = 0
 
-    async def read(self, file: File, plain_offset: int, length: int) -> memoryview | bytes:
-        """Read from a file; the answer holds until the caller awaits. Raises what `File.read` raises."""
+    def read(self, file: File, plain_offset: int, length: int) -> memoryview | bytes | Later:
+        """Read from a file; the answer holds until the next call. Raises what `File.read` raises."""
         if self._in_memory:
             return file.read(plain_offset, length)
         if length >= _STREAMED_BYTES:
@@ -49,9 +59,8 @@ class Waiting:
                 if error.errno != errno.EOPNOTSUPP:
                     raise
                 self._asks_cache = False
-        offset, count = file.extent(plain_offset, length)
-        await self._in_thread(partial(backing.warm, file.chunks.fd, offset, count))
-        return file.read(plain_offset, length)
+        warm = partial(backing.warm, file.chunks.fd, *file.extent(plain_offset, length))
+        return Later(warm, partial(file.read, plain_offset, length))
 
     def read_now(self, file: File, plain_offset: int, length: int) -> memoryview | bytes:
         """Read what can be had without waiting; empty where it would wait, or cannot be read."""
@@ -62,24 +71,15 @@ class Waiting:
         except (OSError, CorruptFileError):
             return b""
 
-    async def fsync(self, file: File, *, data_only: bool) -> None:
+    def fsync(self, file: File, *, data_only: bool) -> bytes | Later:
         """Make a file durable."""
         file.settle()
-        if not self._in_memory:
-            await self._in_thread(partial(backing.fsync, file.chunks.fd, data_only=data_only))
+        if self._in_memory:
+            return b""
+        return Later(partial(backing.fsync, file.chunks.fd, data_only=data_only), bytes)
 
-    async def fsync_directory(self, dirfd: int) -> None:
+    def fsync_directory(self, dirfd: int) -> bytes | Later:
         """Make the entries of a directory durable; `dirfd` may be closed meanwhile by others."""
-        if not self._in_memory:
-            fd = backing.open_listing(dirfd)
-            try:
-                await self._in_thread(partial(backing.fsync, fd, data_only=False))
-            finally:
-                backing.close(fd)
-
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        self.pending += 1
-        try:
-            await trio.to_thread.run_sync(work)
-        finally:
-            self.pending -= 1
+        if self._in_memory:
+            return b""
+        return Later(partial(backing.fsync_and_close, backing.open_listing(dirfd)), bytes)

@@ -18,7 +18,9 @@ from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.openvolume import OpenVolume
 from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX
 
-_PASSED_THROUGH: Final = b"security."
+# Without ACLs agreed on, the kernel answers for those itself.
+_PASSED_THROUGH: Final = (b"security.", b"system.posix_acl_")
+_DEFAULT_ACL: Final = b"system.posix_acl_default"
 _CAPABILITY: Final = b"security.capability"
 
 
@@ -71,20 +73,20 @@ class Xattrs:
         finally:
             os.close(fd)
 
-    def set(self, nodeid: int, name: bytes, value: bytes) -> None:
+    def set(self, nodeid: int, name: bytes, value: bytes, flags: int = 0) -> None:
         """setxattr(2)."""
         node = self._inodes[nodeid]
         fd = self._attributes.place_fd(node)
         try:
             if name.startswith(_PASSED_THROUGH):
-                backing.setxattr(fd, name, value)
+                backing.setxattr(fd, name, value, flags)
                 file = self._files.get(node.inode)
                 if file is not None:
                     file.has_no_capability = False
                 return
             _require_user(name)
             sealed = self._records.seal_xattr_value(self._owner_id(node, fd), name, value)
-            backing.setxattr(fd, self._records.seal_xattr_name(name), sealed)
+            backing.setxattr(fd, self._records.seal_xattr_name(name), sealed, flags)
         finally:
             os.close(fd)
 
@@ -151,6 +153,13 @@ class Xattrs:
                 self._files.release(node.inode)
         finally:
             os.close(path_fd)
+
+    def has_default_acl(self, nodeid: int) -> bool:
+        """Say whether what is created in a directory gets its permissions from the directory's ACL."""
+        try:
+            return bool(self._get_plain(self._inodes[nodeid], _DEFAULT_ACL))
+        except OSError:
+            return False
 
     def _get_plain(self, node: Node, name: bytes) -> bytes:
         file = self._files.get(node.inode)
