@@ -120,23 +120,14 @@ def list_names(dirfd: int) -> list[bytes]:
         os.close(fd)
 
 
-def list_directories(dirfd: int) -> list[bytes]:
-    """Return the raw names of the directories in a directory."""
-    fd = open_listing(dirfd)
-    try:
-        with os.scandir(fd) as entries:
-            return [os.fsencode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    finally:
-        os.close(fd)
-
-
-def any_names(dirfd: int) -> Iterator[bytes]:
+def any_names(dirfd: int, *, only_directories: bool = False) -> Iterator[bytes]:
     """Yield raw names until the caller has seen enough: is a directory empty?"""
     fd = open_listing(dirfd)
     try:
         with os.scandir(fd) as entries:
             for entry in entries:
-                yield os.fsencode(entry.name)
+                if not only_directories or entry.is_dir(follow_symlinks=False):
+                    yield os.fsencode(entry.name)
     finally:
         os.close(fd)
 

@@ -108,7 +108,7 @@ def _told(work: Job) -> Generator[bytes | Call | None, None, Mapping[str, object
 def _request(line: bytes) -> Request:
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         request = None
     if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
         raise VolumeError("not a request")

@@ -104,19 +104,25 @@ def _in_use(opened: OpenVolume, stored: volume.VolumeDescription) -> Iterator[No
         stored: the description as it is on disk.
     """
     began = time.time()
+    since, after = moment.spell(began), None
     if stored.in_use_since is not None:
         if opened.description != stored:
             # A copy, so that it is written.
             opened.live.change(replace)
-        _recover(opened, moment.read(stored.in_use_since), began)
-    opened.live.change(lambda description: replace(description, in_use_since=moment.spell(began)))
+        is_recovered = _recover(opened, moment.read(stored.in_use_since), began)
+        if not is_recovered:
+            since = after = stored.in_use_since
+    opened.live.change(lambda description: replace(description, in_use_since=since))
     yield
     backing.sync_filesystem(opened.root_fd)
-    opened.live.close(lambda description: replace(description, in_use_since=None))
+    opened.live.close(lambda description: replace(description, in_use_since=after))
 
 
-def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
-    """Recover the volume; until a new description is written, the next mount does it again."""
+def _recover(opened: OpenVolume, in_use_since: int, now: float) -> bool:
+    """Recover the volume; until a new description is written, the next mount does it again.
+
+    Returns whether all of it is; a later mount has to look at files whose key cannot be had now.
+    """
     _LOG.info("the volume was not unmounted cleanly: recovering it")
     loader = Loader(opened.description, opened.keyring)
     homes = Homes(opened.records, opened.names, opened.bindings)
@@ -128,6 +134,12 @@ def _recover(opened: OpenVolume, in_use_since: int, now: float) -> None:
         "%d beyond repair and left as they are, %d leftovers removed",
         found.checked, found.repaired, found.beyond_repair, found.removed,
     )  # fmt: skip
+    if found.without_key:
+        _LOG.warning(
+            "%d files could not be checked, because their keys cannot be had now; the next mount that has "
+            "them does it, and until then the volume counts as not unmounted cleanly", found.without_key,
+        )  # fmt: skip
+    return not found.without_key
 
 
 def _warn_of_missing(keyring: Keyring) -> None:

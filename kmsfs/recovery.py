@@ -46,12 +46,15 @@ class Recovered:
             empty now.
         beyond_repair: those of them that do not authenticate or cannot be read; opening them is refused.
         removed: temporaries and sidecars.
+        without_key: files whose key cannot be had now. They are for a later mount to look at, which has to
+            recover the volume from the same moment on.
     """
 
     checked: int
     repaired: int
     beyond_repair: int
     removed: int
+    without_key: int = 0
 
 
 def recover(root_fd: int, loader: Loader, homes: Homes, in_use_since: float, now: float) -> Recovered:
@@ -112,10 +115,13 @@ class _Recovery:
         self._repaired = 0
         self._beyond_repair = 0
         self._removed = 0
+        self._without_key = 0
 
     def result(self) -> Recovered:
         """Return what was found so far."""
-        return Recovered(self._pulse.checked, self._repaired, self._beyond_repair, self._removed)
+        return Recovered(
+            self._pulse.checked, self._repaired, self._beyond_repair, self._removed, self._without_key
+        )
 
     def visit(self, found: Found) -> None:
         """Do what there is to do with one entry."""
@@ -146,7 +152,9 @@ class _Recovery:
         self._pulse.checked += 1
         try:
             self._repaired += self._check(found)
-        except (CorruptFileError, CorruptRecordError, KeyUnavailableError) as error:
+        except KeyUnavailableError:
+            self._without_key += 1
+        except (CorruptFileError, CorruptRecordError) as error:
             self._give_up(inode, error)
         except OSError as error:
             if error.errno in _PASSING:

@@ -55,7 +55,7 @@ def _held(directory: Directory) -> Directory:
 
 def _names(core: Core, directory: Directory) -> list[bytes]:
     try:
-        stored = backing.list_directories(core.directories.dirfd(directory))
+        stored = list(backing.any_names(core.directories.dirfd(directory), only_directories=True))
     except OSError as error:
         if error.errno in GONE:
             return []

@@ -8,7 +8,7 @@ from typing import Final
 
 import agent.client
 from agent.api.errors import ServiceError
-from kmsfs import errors, locking, mkfs, mountpoint, options, umount, volumedir
+from kmsfs import errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
 from kmsfs.cli.codes import MEANINGS, ExitCode
 from kmsfs.customerkeys import CustomerKeyError
 
@@ -53,6 +53,7 @@ _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (umount.NotMountedError, ExitCode.MOUNT_POINT, "See what is mounted with: kmsfs status"),
     (umount.StillFinishingError, ExitCode.FINISHING, "Wait until its process has ended: kmsfs status DIR"),
     (umount.UnmountRefusedError, ExitCode.SYSTEM, "Unmount it as the user who mounted it, or as root."),
+    (statusdoor.NoAnswerError, ExitCode.MOUNT_POINT, "See how it is with: kmsfs status"),
     (options.MountOptionError, ExitCode.USAGE, ""),
     (errors.KmsfsError, ExitCode.DAMAGED, ""),
     (OSError, ExitCode.SYSTEM, ""),

@@ -69,7 +69,7 @@ def set_(
     if as_json:
         click.echo(json.dumps(done, indent=2))
     else:
-        show_line(f"{_named(done)}: policy {done['policy']} of {done['directories']} more directories")
+        show_line(f"{_named(done)}: policy {done['policy']}, given to {done['directories']} directories")
         for refused, reason in done["refused"]:
             show_line(f"left as it is: {refused}: {reason}")
     return ExitCode.PROBLEMS if done["refused"] else ExitCode.DONE

@@ -6,6 +6,7 @@ import base64
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +114,7 @@ def test_what_is_made_follows_its_directory(mounted: Place, key: str) -> None:
 
 
 def test_a_policy_of_its_own_is_kept(mounted: Place, shared_agent: RunningAgent, key: str) -> None:
-    """A directory with another policy than the one above keeps it; what is below it in the old one follows."""
+    """A directory with another policy than the one above keeps it; what is below it may follow."""
     other = new_key(shared_agent)
     inner = mounted.mountpoint / "top" / "own" / "inner"
     inner.mkdir(parents=True)
@@ -289,6 +290,31 @@ def test_a_key_that_is_gone(mounted: Place, shared_agent: RunningAgent, key: str
     assert mounted.umount().returncode == 0
     assert mounted.mount().returncode == 0
     assert (top / "new").read_bytes() == b"again"
+
+
+def test_a_crash_without_the_key(mounted: Place, shared_agent: RunningAgent, key: str) -> None:
+    """What a crash left under a key that is gone is put in order by the first mount that has it again."""
+    top = mounted.mountpoint / "top"
+    top.mkdir()
+    policy(mounted, "set", top, "--key", key)
+    (top / "file").write_bytes(bytes(5000))
+    inode = (top / "file").stat().st_ino
+    mounted.signal(signal.SIGKILL)
+    assert mounted.has_ended()
+    (stored,) = [path for path in mounted.ciphertext.rglob("*") if path.lstat().st_ino == inode]
+    os.truncate(stored, stored.stat().st_size - 1)
+    agent_does(shared_agent, "key", "disable", key)
+    for _ in range(2):
+        assert mounted.mount().returncode == 0
+        assert os.listdir(top) == ["file"]
+        assert mounted.umount().returncode == 0
+        assert mounted.status(mounted.ciphertext)["volume"]["condition"] == "not unmounted cleanly"
+    agent_does(shared_agent, "key", "enable", key)
+    assert mounted.mount().returncode == 0
+    assert (top / "file").read_bytes() == bytes(4096)
+    assert mounted.status()["running"]["counters"]["repaired_files"] == 1
+    assert mounted.umount().returncode == 0
+    assert mounted.status(mounted.ciphertext)["volume"]["condition"] == "clean"
 
 
 def test_a_customers_key(mounted: Place) -> None:

@@ -170,7 +170,7 @@ def test_files_under_a_key_that_cannot_be_had_stay(volume: OfflineVolume, broken
     volume.bucket_keys = (kept, kept)
     volume.missing[gone.id] = "disabled"
     size = os.stat(broken).st_size
-    assert volume.recover() == counts(checked=1, beyond_repair=1)
+    assert volume.recover() == counts(checked=1, without_key=1)
     assert os.stat(broken).st_size == size
 
 
