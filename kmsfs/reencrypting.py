@@ -150,8 +150,8 @@ def _replace(core: Core, loader: Loader, node: Node, source: File, tally: Tally)
         raise
     finally:
         os.close(fd)
-    # The kernel may know the old inode for long: its number stays taken, its room does not. Where nobody knows
-    # it, whoever copies the ciphertext just now is left with a whole file.
+    # The kernel may know the old inode for long: its number stays taken, its room does not. Where nobody
+    # knows it, whoever copies the ciphertext just now is left with a whole file.
     if node.lookups > 1 and source.chunks.is_writable:
         backing.truncate(source.chunks.fd, 0)
     core.inodes.renumber(node, made.st_ino, os.dup(source.chunks.fd))

@@ -123,4 +123,4 @@ def test_files_killed_in_the_middle(filled: tuple[Place, Snapshot]) -> None:
     assert last["recent"] + last["reencrypted"] == FILES
     assert not set(headers(place)) & first
     assert not list(place.ciphertext.glob("**/.kmsfs.tmp.*"))
-    content_is(place, content)
+    content_is(place, content, after_crash=True)
