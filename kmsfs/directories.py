@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kmsfs import backing, names, records
+from kmsfs import backing, descriptors, names, records
 from kmsfs.errors import CorruptNameError, CorruptRecordError, MovedDirectoryError
 from kmsfs.inodes import Directory, Node
 from kmsfs.names import StoredName
@@ -21,7 +21,9 @@ from kmsfs.records import DirectoryRecord
 
 RECORD_NAME: Final = b".kmsfs"
 TEMPORARY_PREFIX: Final = b".kmsfs.tmp."
-_MAX_OPEN: Final = 1024
+# Of all descriptors one in so many, and never more than these, are kept on directories.
+_PART_OPEN: Final = 4
+_MOST_OPEN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Directories:
         self._volume = volume
         self._device = device
         self._open: OrderedDict[int, Directory] = OrderedDict()
+        self._most_open = descriptors.share(_PART_OPEN, _MOST_OPEN)
         self._last: tuple[Directory | None, bytes, StoredName] = (None, b"", StoredName(b""))
 
     def dirfd(self, directory: Directory) -> int:
@@ -60,7 +63,7 @@ class Directories:
             chain.append(above)
         for step in reversed(chain):
             self._open_step(step)
-        while len(self._open) > _MAX_OPEN:
+        while len(self._open) > self._most_open:
             _close(self._open.popitem(last=False)[1])
         return directory.dirfd
 

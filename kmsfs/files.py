@@ -11,6 +11,7 @@ from collections import OrderedDict
 from contextlib import ExitStack
 from typing import Final
 
+from kmsfs import descriptors
 from kmsfs.errors import CorruptFileError
 from kmsfs.file import File
 from kmsfs.header import NewFile, is_direct
@@ -18,7 +19,9 @@ from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
 from kmsfs.volume import VolumeDescription
 
-_MAX_IDLE: Final = 64
+# Of all descriptors one in so many, and never more than these, are kept on closed files.
+_PART_IDLE: Final = 16
+_MOST_IDLE: Final = 64
 
 
 class Files:
@@ -32,6 +35,7 @@ class Files:
         self._loader = Loader(volume.description, volume.keyring)
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
+        self._most_idle = descriptors.share(_PART_IDLE, _MOST_IDLE)
         self._nameless: set[int] = set()
         self._created: File | None = None
 
@@ -141,7 +145,7 @@ class Files:
             file.chunks.close()
             return
         self._idle[inode] = file
-        if len(self._idle) > _MAX_IDLE:
+        if len(self._idle) > self._most_idle:
             self._evict()
         file.settle()
         # Kept ready, it would open without the KMS being asked whether it still may.

@@ -37,12 +37,14 @@ class Place:
         self.ciphertext = directory / "ciphertext"
         self.mountpoint = directory / "mount"
         self.mountpoint.mkdir()
+        # What the commands are started by, such as prlimit(1).
+        self.starter: list[str] = []
         self._processes: list[int] = []
 
     def kmsfs(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a kmsfs command to its end."""
         return subprocess.run(
-            [sys.executable, "-P", "-m", "kmsfs", *map(str, arguments)],
+            [*self.starter, sys.executable, "-P", "-m", "kmsfs", *map(str, arguments)],
             cwd=self.directory,
             env=self.environ,
             stdin=subprocess.DEVNULL,

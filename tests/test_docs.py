@@ -266,7 +266,7 @@ def test_operations_are_documented() -> None:
         ("filesystem.md", "name", names.NAME_SIZE_MAX),
         ("filesystem.md", "symlink target", records.TARGET_SIZE_MAX),
         ("filesystem.md", "inodes kept in memory", inodes.MAX_NODES),
-        ("filesystem.md", "directories held open", directories._MAX_OPEN),
+        ("filesystem.md", "directories held open", directories._MOST_OPEN),
         ("kms-api.md", "keys in the account", Quotas().keys),
         ("kms-api.md", "aliases of a key", Quotas().aliases_per_key),
         ("kms-api.md", "on-demand rotations in a key's life", rotation.ON_DEMAND_LIMIT),
