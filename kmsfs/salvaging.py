@@ -7,12 +7,13 @@ made under a directory's descriptor, so nobody can lead it elsewhere meanwhile.
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from kmsfs import backing, names, paths
+from kmsfs import backing, names, notes, paths
+from kmsfs.bindings import Bindings
 from kmsfs.core import Core
 from kmsfs.errors import CorruptFileError, KmsfsError
 from kmsfs.file import File
@@ -83,9 +84,10 @@ def salvage(core: Core, path: bytes, destination: str, tally: Salvaged) -> Itera
     Raises:
         OSError: the copy cannot be written, or `path` cannot be reached.
     """
-    entry = paths.find(core, path)
-    with _opened(destination) as fd:
-        copy = _Salvage(core, tally, fd)
+    # What somebody has moved is copied from where it lies, and told.
+    with closing(Core(replace(core.volume, bindings=None))) as lenient, _opened(destination) as fd:
+        entry = paths.find(lenient, path)
+        copy = _Salvage(lenient, core.volume.bindings, tally, fd)
         if not stat.S_ISDIR(entry.status.st_mode):
             name = paths.components(path)[-1]
             yield from copy.leaf(_Source(entry.nodeid, entry.status, fd, name, name))
@@ -97,13 +99,15 @@ class _Salvage:
     """One salvage under way.
 
     Args:
-        core: of the volume.
+        core: of the volume, on which nothing is tied to its place.
+        bindings: of the volume; None where nothing is tied to its place anyway.
         tally: counted up.
         root_fd: of the copy.
     """
 
-    def __init__(self, core: Core, tally: Salvaged, root_fd: int) -> None:
+    def __init__(self, core: Core, bindings: Bindings | None, tally: Salvaged, root_fd: int) -> None:
         self._core = core
+        self._bindings = bindings
         self._tally = tally
         self._root_fd = root_fd
         self._loader = Loader(core.volume.description, core.volume.keyring)
@@ -131,6 +135,7 @@ class _Salvage:
                         yield Loss(found.path, f"all of it: {error}")
                     else:
                         levels.append(_Level(found, self._entries(found, fd), fd))
+                        yield from self._directory_place(found)
                 else:
                     yield from self.leaf(found)
         finally:
@@ -211,6 +216,7 @@ class _Salvage:
         try:
             fd = os.open(source.name, _NEW_FILE, 0o600, dir_fd=source.directory_fd)
             try:
+                yield from self._file_place(source, file)
                 yield from self._content(source, file, fd)
                 yield from self._dress(source, fd)
             finally:
@@ -234,6 +240,30 @@ class _Salvage:
         except BaseException:
             os.close(fd)
             raise
+
+    def _file_place(self, source: _Source, file: File) -> Iterator[Loss]:
+        if self._bindings is not None and file.chunks.is_tied:
+            note = notes.read(self._bindings, file.chunks)
+            if not note.anywhere:
+                tied = file.chunks.binding, file.chunks.next_binding, *note.places
+                yield from self._place(source, self._bindings, tied)
+
+    def _directory_place(self, source: _Source) -> Iterator[Loss]:
+        if self._bindings is not None:
+            directories = self._core.directories
+            with suppress(*_REFUSALS):
+                record = directories.record_of(directories.dirfd(self._core.inodes.directory(source.nodeid)))
+                yield from self._place(source, self._bindings, (record.binding, record.next_binding))
+
+    def _place(self, source: _Source, bindings: Bindings, tied: Sequence[bytes | None]) -> Iterator[Loss]:
+        """Tell of what has a name and is not tied to it."""
+        node, directories = self._core.inodes[source.nodeid], self._core.directories
+        if node.parent is None:
+            return
+        with suppress(*_REFUSALS):
+            name = directories.plain_name(node.parent, node.stored)
+            if bindings.place(directories.dir_id(node.parent), name) not in tied:
+                yield Loss(source.path, "its place: somebody without the key put it here")
 
     def _content(self, source: _Source, file: File, fd: int) -> Iterator[Loss]:
         """Copy chunk by chunk; what does not authenticate is a hole in the copy, and so is a hole."""

@@ -160,3 +160,21 @@ def test_the_command_says_what_is_lost(place: Place) -> None:
     assert (place.directory / "copy" / "file").stat().st_size == len(CONTENT)
     inside = run(place, "verify", "--salvage", place.ciphertext / "copy", place.ciphertext)
     assert inside.returncode == ExitCode.USAGE
+
+
+def test_what_was_moved_is_told(volume: OfflineVolume) -> None:
+    """What somebody has exchanged comes out under the names that it has now, with a word."""
+    with volume.core() as core:
+        for name in (b"one", b"two"):
+            write(core, b"inside", name, parent=mkdir(core, name))
+            write(core, name + b".txt", name)
+    for first, second in ((b"one", b"two"), (b"one.txt", b"two.txt")):
+        here, there = at(volume, first), at(volume, second)
+        here.rename(here.with_name("x"))
+        there.rename(here)
+        here.with_name("x").rename(there)
+    copy, lost, _ = salvaged(volume)
+    moved = {loss.path for loss in lost if loss.what.startswith("its place")}
+    assert moved == {b"one", b"two", b"one.txt", b"two.txt"}
+    assert (copy / "one.txt").read_bytes() == b"two"
+    assert len(list((copy / "one").iterdir())) == 1
