@@ -1,0 +1,231 @@
+"""`kill -9` of the filesystem, and of the agent, while several programs write: what was synced is there.
+
+Each writer keeps a tree of its own: a log that it appends to, a table of blocks that it overwrites, files
+that it replaces by renaming, directories that come and go. It says on a pipe what has been synced.
+`KMSFS_KILL_ROUNDS` is how many times the filesystem is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import trees
+from agents import RunningAgent
+from backgrounds import Place, user_of
+from kmsfs.cli.codes import ExitCode
+
+ROUNDS = int(os.environ.get("KMSFS_KILL_ROUNDS", "3"))
+WRITERS = 3
+PATIENCE_SECONDS = 60
+BLOCK_BYTES = 3000
+
+# A block is its number and version again and again; none of its cells crosses the edge of a chunk.
+WRITER = f"""
+import itertools, json, os, random, sys
+
+top, chance = sys.argv[1], random.Random(sys.argv[2])
+
+def block(slot, version):
+    return (b"%03d:%04d" % (slot, version)) * ({BLOCK_BYTES} // 8)
+
+def say(*words):
+    sys.stdout.write(json.dumps(words) + chr(10))
+    sys.stdout.flush()
+
+def durable(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+os.mkdir(top)
+log = os.open(top + "/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+table = os.open(top + "/table", os.O_CREAT | os.O_RDWR, 0o600)
+for version in itertools.count(1):
+    os.write(log, block(0, version))
+    os.fsync(log)
+    say("log", version)
+    slots = [chance.randrange(32) for _ in range(3)]
+    for slot in slots:
+        os.pwrite(table, block(slot, version), slot * {BLOCK_BYTES})
+    os.fdatasync(table)
+    say("table", slots, version)
+    name = chance.randrange(12)
+    with open(top + "/new", "wb") as file:
+        file.write(block(name, version) * chance.randrange(1, 9))
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(top + "/new", top + "/%d" % name)
+    durable(top)
+    say("file", name, version)
+    directory = top + "/directory %d" % chance.randrange(4)
+    if os.path.isdir(directory):
+        for inner in os.listdir(directory):
+            os.unlink(directory + "/" + inner)
+        os.rmdir(directory)
+    else:
+        os.mkdir(directory)
+        open(directory + "/loose", "wb").write(block(1, version))
+        os.truncate(directory + "/loose", chance.randrange(9000))
+"""
+
+
+class Promises:
+    """What one writer has said to be durable; the newest of each."""
+
+    def __init__(self) -> None:
+        self.log = 0
+        self.table: dict[int, int] = {}
+        self.files: dict[int, int] = {}
+
+    def take(self, words: list[object]) -> None:
+        """Note one promise."""
+        match words:
+            case ["log", int(version)]:
+                self.log = version
+            case ["table", list(slots), int(version)]:
+                self.table |= dict.fromkeys(slots, version)
+            case ["file", int(name), int(version)]:
+                self.files[name] = version
+            case _:
+                raise AssertionError(words)
+
+    def check(self, top: Path) -> None:
+        """All of it is there, in this version or a later one, and nothing is there that was never written."""
+        log = (top / "log").read_bytes()
+        assert len(log) >= self.log * BLOCK_BYTES
+        for version in range(1, self.log + 1):
+            start = (version - 1) * BLOCK_BYTES
+            assert versions(log[start : start + BLOCK_BYTES], 0) == {version}
+        table = (top / "table").read_bytes()
+        for slot, promised in self.table.items():
+            found = versions(table[slot * BLOCK_BYTES :][:BLOCK_BYTES], slot)
+            assert min(found) >= promised, f"block {slot} went back from {promised} to {found}"
+        for name, promised in self.files.items():
+            # A file is replaced as a whole, so all of it is of one version.
+            (found_version,) = versions((top / str(name)).read_bytes(), name)
+            assert found_version >= promised
+
+
+def versions(content: bytes, slot: int) -> set[int]:
+    """Return which versions the cells of some blocks are of; each must be of this slot."""
+    assert content
+    assert len(content) % 8 == 0
+    cells = {content[start : start + 8] for start in range(0, len(content), 8)}
+    found = set()
+    for cell in cells:
+        number, version = cell.split(b":")
+        assert int(number) == slot
+        found.add(int(version))
+    return found
+
+
+@pytest.fixture
+def volume(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
+    """A new volume, not mounted, under an agent of its own."""
+    made = Place(short_directory, user_of(running_agent))
+    made.init()
+    yield made
+    made.discard()
+
+
+Deeds = Mapping[int, Callable[[], object]]
+"""After how many promises what is done; the last of it ends the filesystem."""
+
+
+def write_until_killed(tops: Sequence[Path], seed: str, deeds: Deeds) -> list[Promises]:
+    """Let writers work, each below its own top, until the filesystem is gone and all have noticed."""
+    promises = [Promises() for _ in tops]
+    with ExitStack() as stack:
+        pipes = {}
+        for number, top in enumerate(tops):
+            command = [sys.executable, "-c", WRITER, str(top), f"{seed} {number}"]
+            writer = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            )
+            stack.callback(writer.kill)
+            assert writer.stdout is not None
+            pipes[writer.stdout] = promises[number]
+        heard = 0
+        while pipes:
+            ready, _, _ = select.select(list(pipes), [], [], PATIENCE_SECONDS)
+            assert ready, "a writer hangs"
+            for pipe in ready:
+                line = pipe.readline()
+                if not line:
+                    del pipes[pipe]
+                    continue
+                pipes[pipe].take(json.loads(line))
+                heard += 1
+                deeds.get(heard, bool)()
+    assert heard >= max(deeds), "the writers stopped by themselves"
+    return promises
+
+
+def kill(volume: Place) -> None:
+    """End the filesystem, in the middle of whatever it does."""
+    volume.signal(signal.SIGKILL)
+    assert volume.has_ended()
+
+
+def check_all(volume: Place, kept: Sequence[tuple[Path, Promises]]) -> None:
+    """Every promise is kept, and every file can be read."""
+    for top, promised in kept:
+        promised.check(top)
+    for path in volume.mountpoint.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
+def check_unmounted(volume: Place) -> None:
+    """After unmounting, everything authenticates."""
+    assert volume.umount().returncode == 0
+    verified = volume.kmsfs("verify", "--deep", volume.ciphertext)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_filesystem_killed(volume: Place) -> None:
+    """Killed at any moment, a volume mounts again with every synced byte; deep verification finds nothing."""
+    chance = Random("moments")  # noqa: S311 - chooses moments
+    kept: list[tuple[Path, Promises]] = []
+    assert volume.mount().returncode == 0
+    for turn in range(ROUNDS):
+        tops = [volume.mountpoint / f"{turn} {number}" for number in range(WRITERS)]
+        promises = write_until_killed(tops, str(turn), {chance.randrange(1, 300): partial(kill, volume)})
+        mounted = volume.mount()
+        assert mounted.returncode == 0, mounted.stderr
+        kept += [(top, promised) for top, promised in zip(tops, promises, strict=True) if promised.log]
+        check_all(volume, kept)
+    check_unmounted(volume)
+
+
+def test_agent_killed(volume: Place, running_agent: RunningAgent) -> None:
+    """Writers do not notice that the agent is killed and comes back; a crashed volume waits for it."""
+    assert volume.mount().returncode == 0
+    tops = [volume.mountpoint / str(number) for number in range(WRITERS)]
+    deeds = {
+        20: running_agent.kill,
+        60: running_agent.start,
+        90: running_agent.kill,
+        130: partial(kill, volume),
+    }
+    promises = write_until_killed(tops, "agent", deeds)
+    before = trees.snapshot(volume.ciphertext)
+    assert volume.mount().returncode == ExitCode.NO_AGENT
+    assert trees.snapshot(volume.ciphertext) == before
+    running_agent.start()
+    mounted = volume.mount()
+    assert mounted.returncode == 0, mounted.stderr
+    check_all(volume, list(zip(tops, promises, strict=True)))
+    check_unmounted(volume)
