@@ -61,12 +61,19 @@ class MountFailedError(Exception):
 class Volume:
     """One volume: `backing` holds ciphertext, `path` is where it is mounted."""
 
-    def __init__(self, directory: Path, agent_url: str, mount_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        agent_url: str,
+        mount_options: Sequence[str] = (),
+        key_options: Sequence[str] = (),
+    ) -> None:
         self.backing = directory / "backing"
         self.path = directory / "mount"
         self.log_path = directory / "mount.log"
         self.agent_url = agent_url
         self.mount_options = list(mount_options)
+        self.key_options = list(key_options)
         self.process: subprocess.Popen[bytes] | None = None
         self.backing.mkdir()
         self.path.mkdir()
@@ -89,7 +96,7 @@ class Volume:
 
     def make(self, *options: str) -> None:
         """Run `kmsfs init` on the backing directory."""
-        result = self.kmsfs("init", self.backing, *options)
+        result = self.kmsfs("init", self.backing, *options, *self.key_options)
         assert result.returncode == 0, result.stderr
 
     def mount(self) -> None:
@@ -101,7 +108,7 @@ class Volume:
         assert self.process is None
         options = [word for option in self.mount_options for word in ("-o", option)]
         command = ["setpriv", "--pdeathsig", "TERM", program("kmsfs"), "mount", "-f", *options]
-        command += [str(self.backing), str(self.path)]
+        command += [*self.key_options, str(self.backing), str(self.path)]
         address = self.log_path.with_name("notify")
         address.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self.log_path.open("wb") as log:
@@ -159,10 +166,15 @@ class Volume:
 
 @contextmanager
 def volume(
-    directory: Path, agent_url: str, *, init_options: Sequence[str] = (), mount_options: Sequence[str] = ()
+    directory: Path,
+    agent_url: str,
+    *,
+    init_options: Sequence[str] = (),
+    mount_options: Sequence[str] = (),
+    key_options: Sequence[str] = (),
 ) -> Iterator[Volume]:
     """Make and mount a volume below `directory`, and take it down afterwards."""
-    made = Volume(directory, agent_url, mount_options)
+    made = Volume(directory, agent_url, mount_options, key_options)
     try:
         made.make(*init_options)
         made.mount()

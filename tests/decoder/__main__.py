@@ -1,7 +1,8 @@
 """Print what is in a volume: `PYTHONPATH=tests python -m decoder ROOT < keys.json`.
 
 The keys are read from standard input, so that they show in no process list:
-{"volume_key": "<hex>", "bucket_keys": {"<id, hex>": "<key, hex>"}}. One JSON object per entry is printed.
+{"volume_key": "<hex>", "bucket_keys": {"<id, hex>": "<key, hex>"}}, and if need be "data_keys", by their
+ciphertexts, and "customer_keys": ["<hex>"]. One JSON object per entry is printed.
 """
 
 import hashlib
@@ -17,9 +18,14 @@ def main() -> int:
         sys.stderr.write(__doc__ or "")
         return 2
     given = json.load(sys.stdin)
-    bucket_keys = {bytes.fromhex(key_id): bytes.fromhex(key) for key_id, key in given["bucket_keys"].items()}
+    bucket_keys, data_keys = (
+        {bytes.fromhex(name): bytes.fromhex(key) for name, key in given.get(kind, {}).items()}
+        for kind in ("bucket_keys", "data_keys")
+    )
+    customer_keys = tuple(map(bytes.fromhex, given.get("customer_keys", ())))
+    keys = Keys(bytes.fromhex(given["volume_key"]), bucket_keys, data_keys, customer_keys)
     try:
-        for entry in decode(sys.argv[1], Keys(bytes.fromhex(given["volume_key"]), bucket_keys)):
+        for entry in decode(sys.argv[1], keys):
             shown: dict[str, object] = {"path": _text(entry.path), "type": entry.type}
             if entry.content is not None:
                 shown |= {"size": len(entry.content), "sha256": hashlib.sha256(entry.content).hexdigest()}

@@ -3,6 +3,7 @@
 import hmac
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -11,15 +12,30 @@ from decoder.refusal import Refused
 
 
 @dataclass(frozen=True)
+class Policy:
+    """A policy; salt and mac are empty but in mode customer."""
+
+    mode: str
+    chunk_shift: int
+    salt: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True)
 class Description:
     """What the other parts of the decoder need of a description."""
 
     volume_id: bytes
-    chunk_shifts: frozenset[int]
+    policies: tuple[Policy, ...]
     plain_names: bool
     has_bindings: bool
     in_use_since: str | None
     bucket_key_ids: frozenset[bytes]
+
+    @property
+    def chunk_shifts(self) -> frozenset[int]:
+        """Those of all policies."""
+        return frozenset(policy.chunk_shift for policy in self.policies)
 
 
 def read_description(raw: bytes, volume_key: bytes) -> Description:
@@ -37,7 +53,7 @@ def read_description(raw: bytes, volume_key: bytes) -> Description:
         raise Refused("not format 1, or with something that this decoder does not know")
     return Description(
         volume_id=volume_id,
-        chunk_shifts=frozenset(_chunk_shift(policy) for policy in tree["policies"]),
+        policies=tuple(_policy(policy) for policy in tree["policies"]),
         plain_names={"siv": False, "plain": True}[tree["parameters"]["names"]],
         has_bindings={"true": True, "false": False}[tree["parameters"]["bindings"]],
         in_use_since=_moment_or_none(tree["in_use_since"]),
@@ -45,13 +61,15 @@ def read_description(raw: bytes, volume_key: bytes) -> Description:
     )
 
 
-def _chunk_shift(policy: dict[str, str]) -> int:
+def _policy(policy: dict[str, Any]) -> Policy:
     fields = {"index", "mode", "chunk_shift", "customer" if policy["mode"] == "customer" else "key_arn"}
     if policy["mode"] not in {"bucket", "direct", "customer"} or policy.keys() != fields:
         raise Refused("a policy has other fields than its mode says")
     if not 12 <= int(policy["chunk_shift"]) <= 20:
         raise Refused("a chunk_shift is out of range")
-    return int(policy["chunk_shift"])
+    customer = policy.get("customer", {"salt": "", "mac": ""})
+    salt, mac = (bytes.fromhex(customer[name]) for name in ("salt", "mac"))
+    return Policy(policy["mode"], int(policy["chunk_shift"]), salt, mac)
 
 
 def _moment_or_none(text: str) -> str | None:

@@ -2,10 +2,10 @@
 
 import hmac
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from decoder.description import Description
+from decoder.keys import Keys, read_data_key
 from decoder.primitives import expand, xaes_open
 from decoder.refusal import Refused
 
@@ -26,23 +26,19 @@ class Header:
     bindings: tuple[bytes, ...]
 
 
-def read_header(raw: bytes, description: Description, bucket_keys: Mapping[bytes, bytes]) -> Header:
+def read_header(raw: bytes, description: Description, keys: Keys) -> Header:
     """Open the header at the beginning of a backing file."""
     if len(raw) < HEADER_SIZE:
         raise Refused("shorter than a header")
     if raw[0:6] != bytes.fromhex("894b4d534653"):
         raise Refused("wrong magic")
     fixed = struct.unpack(">HBBBBHH", raw[6:16])
-    if fixed[3] not in description.chunk_shifts or fixed != (1, 1, 1, fixed[3], 1, 72, 0):
+    if fixed[3] not in description.chunk_shifts or fixed != (1, 1, fixed[2], fixed[3], 1, fixed[5], 0):
         raise Refused("a field of the header has a value that the format does not have")
-    if raw[168:376] != bytes(208):
-        raise Refused("reserved bytes of the header are not zero")
-    volume_id, file_id, bucket_key_id, commitment = raw[16:32], raw[32:48], raw[48:64], raw[64:96]
+    volume_id, file_id, commitment = raw[16:32], raw[32:48], raw[64:96]
     if volume_id != description.volume_id:
         raise Refused("of another volume")
-    if bucket_key_id not in description.bucket_key_ids or bucket_key_id not in bucket_keys:
-        raise Refused("under another bucket key")
-    data_key = xaes_open(bucket_keys[bucket_key_id], raw[96:120], raw[0:96], raw[120:168])
+    data_key = read_data_key(raw, description, keys)
     expected = expand(data_key, b"kmsfs commitment 1" + volume_id + file_id, 32)
     if not hmac.compare_digest(expected, commitment):
         raise Refused("wrong commitment")

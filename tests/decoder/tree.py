@@ -3,10 +3,11 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from decoder.description import Description, read_description
 from decoder.files import Header, read_content, read_header
+from decoder.keys import Keys
 from decoder.names import Sealed
 from decoder.refusal import Refused
 
@@ -20,14 +21,6 @@ TYPES = {
     stat.S_IFCHR: "character device",
     stat.S_IFBLK: "block device",
 }
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What the KMS would give for the blobs in the description."""
-
-    volume_key: bytes = field(repr=False)
-    bucket_keys: Mapping[bytes, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ class _Tree:
                 return self._entry(stored, path, kind)
             with open(stored, "rb") as file:
                 raw = file.read()
-            header = read_header(raw, self._description, self._keys.bucket_keys)
+            header = read_header(raw, self._description, self._keys)
             self._require_at(header, stored, place)
             content = read_content(raw, header)
             return self._entry(stored, path, kind, content=content, owner=header.file_id)

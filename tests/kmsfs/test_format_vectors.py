@@ -2,19 +2,24 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from decoder.description import read_description
 from decoder.files import read_content, read_header
+from decoder.keys import Keys, customers_volume_key, wrapping_key
 from decoder.names import Sealed
-from kmsfs import header, volume
+from kmsfs import customerkeys, header, volume
 from kmsfs.bindings import Bindings, Note
 from kmsfs.bucketkeys import BucketKey
+from kmsfs.customerkeys import CustomerKeys
+from kmsfs.directkeys import DrawnKey
 from kmsfs.names import SivNames, is_long, long_name_matches
 from kmsfs.records import RecordCipher
-from kmsfs.volume import VolumeKeys
+from kmsfs.volume import CustomerCheck, Policy, VolumeKeys
+from kmsfs.wrapping import Mode, policy_reference
 from vectors.generate import FILE, build
 
 VECTORS: dict[str, Any] = json.loads(FILE.read_text())
@@ -99,7 +104,7 @@ def test_notes() -> None:
 def test_headers(vector: dict[str, Any]) -> None:
     """Both unlock every header to the same file id, content key, size and flags."""
     raw = bytes.fromhex(vector["raw"])
-    second = read_header(raw, DESCRIPTION, {BUCKET_KEY_ID: BUCKET_KEY})
+    second = read_header(raw, DESCRIPTION, Keys(VOLUME_KEY, {BUCKET_KEY_ID: BUCKET_KEY}))
     keys = header.unlock(header.parse(raw), VOLUME_ID, BucketKey(BUCKET_KEY_ID, BUCKET_KEY))
     block = header.unseal(keys, raw)
     assert second.file_id == keys.file_id == bytes.fromhex(vector["file_id"])
@@ -111,11 +116,46 @@ def test_headers(vector: dict[str, Any]) -> None:
     assert second.bindings == tuple(place for place in (block.binding, block.next_binding) if place)
 
 
+def test_header_of_mode_direct() -> None:
+    """Both take the data key that the KMS gives for the ciphertext in the header."""
+    vector = {name: bytes.fromhex(text) for name, text in VECTORS["direct"].items() if isinstance(text, str)}
+    given = Keys(VOLUME_KEY, {}, {vector["blob"]: vector["data_key"]})
+    second = read_header(vector["raw"], DESCRIPTION, given)
+    assert (second.file_id, second.content_key) == (vector["file_id"], vector["content_key"])
+    clear = header.parse(vector["raw"])
+    assert (clear.mode, clear.wrapped_key) == (Mode.DIRECT, vector["blob"])
+    key = DrawnKey(policy_reference(1), vector["file_id"], vector["data_key"], vector["blob"])
+    assert header.create(VOLUME_ID, 12, key).clear == clear.clear
+    assert header.create(VOLUME_ID, 12, key).content_key == vector["content_key"]
+
+
+def test_header_and_volume_key_of_mode_customer() -> None:
+    """Both know the customer's key again, and open with it a file and a volume key."""
+    vector = {
+        name: bytes.fromhex(text) for name, text in VECTORS["customer"].items() if isinstance(text, str)
+    }
+    check = CustomerCheck(vector["salt"], vector["mac"])
+    policies = list(DESCRIPTION.policies)
+    policies[2] = replace(policies[2], salt=check.salt, mac=check.mac)
+    given = Keys(VOLUME_KEY, {}, {}, (b"another key".ljust(32), vector["customer_key"]))
+    second = read_header(vector["raw"], replace(DESCRIPTION, policies=tuple(policies)), given)
+    wrapping = CustomerKeys((vector["customer_key"],)).require(
+        Policy(2, "", "customer", customer=check), VOLUME_ID
+    )
+    keys = header.unlock(header.parse(vector["raw"]), VOLUME_ID, wrapping)
+    assert second.file_id == keys.file_id == vector["file_id"]
+    assert second.content_key == keys.content_key == vector["content_key"]
+    wrapped = vector["wrapped_volume_key"]
+    assert customerkeys.unwrap_volume_key(wrapping, wrapped, VOLUME_ID) == VOLUME_KEY
+    derived = wrapping_key((vector["customer_key"],), VOLUME_ID, check.salt, check.mac)
+    assert customers_volume_key(derived, wrapped, VOLUME_ID) == VOLUME_KEY
+
+
 @pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda vector: str(vector["plain_size"]))
 def test_files(vector: dict[str, Any]) -> None:
     """The decoder reads whole files, sparse ones included."""
     raw = bytes.fromhex(vector["backing"])
-    opened = read_header(raw, DESCRIPTION, {BUCKET_KEY_ID: BUCKET_KEY})
+    opened = read_header(raw, DESCRIPTION, Keys(VOLUME_KEY, {BUCKET_KEY_ID: BUCKET_KEY}))
     plain = read_content(raw, opened)
     assert len(plain) == vector["plain_size"]
     assert hashlib.sha256(plain).hexdigest() == vector["plain_sha256"]

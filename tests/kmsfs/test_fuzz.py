@@ -5,6 +5,7 @@ coverage-guided fuzzer as it is. Here Hypothesis drives them, with originals and
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -12,20 +13,51 @@ from hypothesis import strategies as st
 
 from kmsfs import base64url, header, records, volume, xaes
 from kmsfs.bucketkeys import BucketKey
+from kmsfs.directkeys import DrawnKey
 from kmsfs.errors import CorruptHeaderError, CorruptNameError, CorruptRecordError, VolumeError
 from kmsfs.fields import base64_text
 from kmsfs.header import SealedBlock
+from kmsfs.keyring import Keyring, PolicyKeys
 from kmsfs.names import PlainNames, SivNames
 from kmsfs.records import DirectoryRecord, RecordCipher
 from kmsfs.strictyaml import StrictYamlError, parse
 from kmsfs.volume import Policy, VolumeDescription
+from kmsfs.wrapping import FILE_ID, Mode, policy_reference
 
 ID = b"sixteen bytes id"
 NAMES = SivNames(bytes(64))
 CIPHER = RecordCipher(bytes(64), bytes(32))
-BUCKET_KEY = BucketKey(ID, bytes(32))
 MAC_KEY = bytes(32)
-FILE_KEYS = header.create(ID, 12, BUCKET_KEY)
+BUCKET_KEY = BucketKey(ID, bytes(32))
+CUSTOMERS = BucketKey(policy_reference(1), bytes(32), Mode.CUSTOMER)
+BLOBS = (bytes(range(1, 114)), b"\xff" * 280)
+
+
+class Direct(NamedTuple):
+    """A KMS that knows one blob of one file."""
+
+    drawn: DrawnKey
+    mode: Mode = Mode.DIRECT
+
+    @property
+    def id(self) -> bytes:
+        """The key reference."""
+        return self.drawn.id
+
+    def unwrap(self, wrapped: bytes, head: bytes) -> bytes:
+        """Return the data key for its own blob and file."""
+        if (wrapped, head[FILE_ID]) != (self.drawn.blob, self.drawn.file_id):
+            raise CorruptHeaderError("not for this file")
+        return self.drawn.data_key
+
+
+DRAWN = [
+    DrawnKey(policy_reference(index + 2), ID, bytes([index]) * 32, blob) for index, blob in enumerate(BLOBS)
+]
+KEYRING = Keyring(
+    PolicyKeys(0, (BUCKET_KEY, CUSTOMERS, *map(Direct, DRAWN))),
+)
+FILE_KEYS = [header.create(ID, 12, key) for key in (BUCKET_KEY, CUSTOMERS, *DRAWN)]
 
 
 def fuzz_base64url(data: bytes) -> None:
@@ -97,12 +129,12 @@ def fuzz_header(data: bytes) -> None:
     """Any bytes: CorruptHeaderError, or a header whose every byte is authenticated."""
     try:
         clear = header.parse(data)
-        keys = header.unlock(clear, ID, BUCKET_KEY)
+        keys = header.unlock(clear, ID, KEYRING.get(clear.reference, clear.mode))
         header.unseal(keys, data)
     except CorruptHeaderError:
         return
     assert keys.clear == data[: len(keys.clear)]
-    assert keys == FILE_KEYS
+    assert keys in FILE_KEYS
 
 
 def fuzz_description(data: bytes) -> None:
@@ -133,7 +165,8 @@ TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     fuzz_xattr_name: [CIPHER.seal_xattr_name(b"user.n")],
     fuzz_xattr_value: [CIPHER.seal_xattr_value(ID, b"user.n", b"value")],
     fuzz_header: [
-        header.seal(FILE_KEYS, xaes.new_session(FILE_KEYS.content_key), SealedBlock(1)) + b"record"
+        header.seal(keys, xaes.new_session(keys.content_key), SealedBlock(1)) + b"record"
+        for keys in FILE_KEYS
     ],
     fuzz_description: [DESCRIPTION, DESCRIPTION[:-70], b"mac: " + b"0" * 64 + b"\n"],
     fuzz_yaml: [DESCRIPTION, b"a: &x [1]\nb: *x", b"- - - -", b"? [a, b]\n: !!int 1", b"--- |\n  text\n..."],

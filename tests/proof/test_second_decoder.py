@@ -66,18 +66,27 @@ def describe(path: bytes) -> tuple[object, ...]:
 CASES = {
     "sealed names": ((), (LONG_NAME, ODD_NAME, b"\xff\xfe", b".kmsfs", b"kmsfs.long.x")),
     "plain names": (("--plain-names",), (LONG_NAME, ODD_NAME, b"\xff\xfe")),
+    "mode direct": (("--mode", "direct"), (LONG_NAME,)),
+    "mode customer": (("--mode", "customer"), (LONG_NAME,)),
 }
+CUSTOMER_KEY = bytes(range(32))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_second_decoder_reads_what_programs_wrote(tmp_path: Path, agent_url: str, case: str) -> None:
     """After an unmount, decoder and mount agree on every path, type, content, target and attribute."""
     options, names = CASES[case]
-    with volume(tmp_path, agent_url, init_options=options) as mounted:
+    keys: tuple[str, ...] = ()
+    if case == "mode customer":
+        key_file = tmp_path / "key"
+        key_file.write_bytes(CUSTOMER_KEY)
+        key_file.chmod(0o600)
+        keys = ("--customer-key-file", str(key_file))
+    with volume(tmp_path, agent_url, init_options=options, key_options=keys) as mounted:
         write_tree(os.fsencode(mounted.path), names)
         expected = read_tree(os.fsencode(mounted.path))
         mounted.unmount()
-        entries = decode(mounted.backing, volume_keys(mounted.backing, agent_url))
+        entries = decode(mounted.backing, volume_keys(mounted.backing, agent_url, (CUSTOMER_KEY,)))
         decoded = {entry.path: (entry.type, entry.content, entry.target, entry.xattrs) for entry in entries}
         assert decoded == expected
         assert len(expected) > 12

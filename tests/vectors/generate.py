@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from kmsfs import header, xaes
+from kmsfs import customerkeys, header, xaes
 from kmsfs.bindings import Bindings, Note
 from kmsfs.bucketkeys import BucketKey
 from kmsfs.chunks import ChunkCodec
+from kmsfs.customerkeys import CustomerKeys
+from kmsfs.directkeys import DrawnKey
 from kmsfs.geometry import RECORD_OVERHEAD
 from kmsfs.header import Flags, SealedBlock
 from kmsfs.names import SivNames
@@ -29,6 +31,7 @@ from kmsfs.volume import (
     VolumeKeys,
     dump,
 )
+from kmsfs.wrapping import SealingKey, policy_reference
 
 FILE = Path(__file__).resolve().parent / "format-1.json"
 NAMES = (
@@ -92,6 +95,7 @@ def build() -> dict[str, Any]:
                 _sparse_file(volume_id, BucketKey(bucket_key_id, bucket_key)),
             ],
             "description": _description(volume_id, bucket_key_id, keys).decode(),
+            **_modes(volume_id, volume_key, fixed),
         }
 
 
@@ -157,8 +161,8 @@ def _bindings(bindings: Bindings, dir_ids: list[bytes]) -> dict[str, list[dict[s
     }
 
 
-def _header(volume_id: bytes, bucket_key: BucketKey, block: SealedBlock) -> dict[str, Any]:
-    keys = header.create(volume_id, 12, bucket_key)
+def _header(volume_id: bytes, key: SealingKey, block: SealedBlock) -> dict[str, Any]:
+    keys = header.create(volume_id, 12, key)
     raw = header.seal(keys, xaes.new_session(keys.content_key), block)
     return {
         "file_id": keys.file_id.hex(),
@@ -166,6 +170,30 @@ def _header(volume_id: bytes, bucket_key: BucketKey, block: SealedBlock) -> dict
         "size": block.size,
         "flags": int(block.flags),
         "raw": raw.hex(),
+    }
+
+
+def _modes(volume_id: bytes, volume_key: bytes, fixed: Callable[[int], bytes]) -> dict[str, Any]:
+    """Return headers of policies 1 (direct) and 2 (customer), and what else mode customer has."""
+    data_key, customer_key = fixed(32), fixed(32)
+    drawn = DrawnKey(policy_reference(1), fixed(16), data_key, b"ciphertext of the data key")
+    policy = Policy(2, "", "customer", customer=customerkeys.new_check(customer_key, volume_id))
+    wrapping = CustomerKeys((customer_key,)).require(policy, volume_id)
+    check = policy.customer
+    assert check is not None
+    return {
+        "direct": {
+            "data_key": data_key.hex(),
+            "blob": drawn.blob.hex(),
+            **_header(volume_id, drawn, BLOCKS[0]),
+        },
+        "customer": {
+            "customer_key": customer_key.hex(),
+            "salt": check.salt.hex(),
+            "mac": check.mac.hex(),
+            "wrapped_volume_key": customerkeys.wrap_volume_key(wrapping, volume_key, volume_id).hex(),
+            **_header(volume_id, wrapping, BLOCKS[0]),
+        },
     }
 
 
