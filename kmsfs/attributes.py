@@ -114,11 +114,19 @@ class Attributes:
         """
         file = self.open_anywhere(node, writable=writable)
         try:
-            self._places.check(node, file)
+            self.require_home(node, file)
         except BaseException:
             self._files.release(node.inode)
             raise
         return file
+
+    def require_home(self, node: Node, file: File) -> None:
+        """Refuse a file that is open, but not where it belongs.
+
+        Raises:
+            CorruptFileError: somebody without the key put it there.
+        """
+        self._places.check(node, file)
 
     def open_anywhere(self, node: Node, *, writable: bool) -> File:
         """Do as `open_file` with a file of which nobody can tell where it belongs."""

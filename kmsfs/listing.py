@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kmsfs import backing, names
-from kmsfs.directories import Directories
+from kmsfs.directories import RECORD_NAME, Directories
 from kmsfs.entries import Entry
 from kmsfs.errors import CorruptNameError
 from kmsfs.inodes import Directory, Inodes
@@ -72,3 +72,6 @@ class Listing:
             return
         entries = backing.list_names(self._directories.dirfd(self.directory))
         self._stored = [entry for entry in entries if not names.is_reserved(entry)]
+        if not self._stored and RECORD_NAME in entries:
+            # With no name to open, nothing else looks at whether this directory belongs here.
+            self._directories.dir_id(self.directory)

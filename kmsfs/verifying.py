@@ -5,7 +5,7 @@ Goes through the core, so what is found wrong is what a mount refuses, and nothi
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -245,22 +245,26 @@ class _Verification:
             yield place.problem("unreadable", error.strerror)
             return
         try:
-            yield from self._home(place, node, file)
+            is_home = yield from self._home(place, node, file)
             yield from self._identity(place, file.chunks.file_id)
-            yield from self._xattrs(place)
+            if is_home:
+                yield from self._xattrs(place)
             if self._deep:
                 for detail in self._content(file):
                     yield place.problem("content", detail)
         finally:
             self._core.files.release(file.chunks.inode)
 
-    def _home(self, place: _Place, node: Node, file: File) -> Iterator[Problem]:
-        """Check that a file that has a name is where it belongs."""
-        if place.plain is not None:
-            try:
-                self._core.places.check(node, file)
-            except CorruptFileError as error:
-                yield place.problem("moved", error.reason)
+    def _home(self, place: _Place, node: Node, file: File) -> Generator[Problem, None, bool]:
+        """Check that a file that has a name is where it belongs; return whether it is."""
+        if place.plain is None:
+            return False
+        try:
+            self._core.places.check(node, file)
+        except CorruptFileError as error:
+            yield place.problem("moved", error.reason)
+            return False
+        return True
 
     def _identity(self, place: _Place, identifier: bytes) -> Iterator[Problem]:
         if identifier in self._ids:

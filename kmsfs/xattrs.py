@@ -181,6 +181,7 @@ class Xattrs:
             return self._directories.dir_id(node)
         file = self._files.get(node.inode)
         if file is not None:
+            self._attributes.require_home(node, file)
             return file.chunks.file_id
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))

@@ -1,0 +1,482 @@
+"""What is tied to its place is refused elsewhere, and goes wherever somebody with the key moves it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kmsfs import backing, places
+from kmsfs.bindings import NOTE_NAME, Bindings, Note
+from kmsfs.core import Core
+from kmsfs.errors import CorruptFileError, CorruptRecordError, KeyUnavailableError, MovedDirectoryError
+from offline import ME, ROOT, OfflineVolume, find, make, mkdir, names_in, opened, read, write
+
+LONG = b"l" * 200
+TIMES = (1_000_000_001, 2_000_000_002)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> OfflineVolume:
+    """A volume with files and directories, some of them below others."""
+    made = OfflineVolume(tmp_path)
+    with made.core() as core:
+        for top in (b"a", b"b"):
+            above = mkdir(core, top)
+            for name in (b"file", LONG):
+                write(core, name, top + b" " + name, parent=above)
+            write(core, b"inner", top + b" inner", parent=mkdir(core, b"d", above))
+        write(core, b"file", b"top file")
+        make(core, b"empty")
+    return made
+
+
+def at(core: Core, *names: bytes) -> int:
+    """Return the number of the directory at a path."""
+    nodeid = ROOT
+    for name in names:
+        nodeid = find(core, name, nodeid)
+    return nodeid
+
+
+def stored(volume: OfflineVolume, *names: bytes) -> Path:
+    """Return where a path lies on the store."""
+    with volume.core() as core:
+        return Path(os.fsdecode(volume.stored_path(core, names[-1], at(core, *names[:-1]))))
+
+
+def content(volume: OfflineVolume, *names: bytes) -> bytes:
+    """Return what a file holds, in a mount of its own."""
+    with volume.core() as core:
+        return read(core, names[-1], at(core, *names[:-1]))
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Put two entries of the store in each other's place."""
+    backing.rename(*_at(first), *_at(second), backing.RENAME_EXCHANGE)
+
+
+def _at(path: Path) -> tuple[int, bytes]:
+    # AT_FDCWD, and a path in place of a name.
+    return -100, os.fsencode(path)
+
+
+# Moving with the key
+
+Place = tuple[bytes, ...]
+MOVES: dict[str, tuple[Place, Place, int, list[tuple[Place, bytes]]]] = {
+    "within a directory": ((b"file",), (b"new",), 0, [((b"new",), b"top file")]),
+    "to another directory": ((b"file",), (b"a", b"new"), 0, [((b"a", b"new"), b"top file")]),
+    "to a long name": ((b"file",), (LONG,), 0, [((LONG,), b"top file")]),
+    "from a long name": ((b"a", LONG), (b"short",), 0, [((b"short",), b"a " + LONG)]),
+    "over another file": ((b"file",), (b"a", b"file"), 0, [((b"a", b"file"), b"top file")]),
+    "noreplace": ((b"file",), (b"new",), backing.RENAME_NOREPLACE, [((b"new",), b"top file")]),
+    "exchange of files": (
+        (b"file",),
+        (b"a", LONG),
+        backing.RENAME_EXCHANGE,
+        [((b"file",), b"a " + LONG), ((b"a", LONG), b"top file")],
+    ),
+    "exchange of a file and a directory": (
+        (b"file",),
+        (b"a", b"d"),
+        backing.RENAME_EXCHANGE,
+        [((b"file", b"inner"), b"a inner"), ((b"a", b"d"), b"top file")],
+    ),
+    "a directory": ((b"a",), (b"new",), 0, [((b"new", b"d", b"inner"), b"a inner")]),
+    "a directory to another": ((b"a", b"d"), (b"b", b"new"), 0, [((b"b", b"new", b"inner"), b"a inner")]),
+    "exchange of directories": (
+        (b"a",),
+        (b"b",),
+        backing.RENAME_EXCHANGE,
+        [((b"a", b"file"), b"b file"), ((b"b", b"d", b"inner"), b"a inner")],
+    ),
+    "exchange of directories of two": (
+        (b"a", b"d"),
+        (b"b", b"d"),
+        backing.RENAME_EXCHANGE,
+        [((b"a", b"d", b"inner"), b"b inner"), ((b"b", b"d", b"inner"), b"a inner")],
+    ),
+    "an empty file": ((b"empty",), (b"b", b"empty"), 0, [((b"b", b"empty"), b"")]),
+}
+
+
+@contextmanager
+def nothing(_core: Core, *_names: bytes) -> Iterator[None]:
+    """Leave a file closed."""
+    yield
+
+
+@contextmanager
+def held_open(core: Core, *names: bytes) -> Iterator[None]:
+    """Have a file open, for reading only."""
+    nodeid = find(core, names[-1], at(core, *names[:-1]))
+    if not stat.S_ISREG(core.attributes.getattr(nodeid).status.st_mode):
+        yield
+        return
+    file = core.open(nodeid, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        core.files.release(file.chunks.inode)
+
+
+@pytest.mark.parametrize("state", [nothing, held_open])
+@pytest.mark.parametrize("name", MOVES)
+def test_what_is_moved_is_found_there(
+    volume: OfflineVolume, name: str, state: Callable[..., Iterator[None]]
+) -> None:
+    """What a rename has moved is read at its new place, in this mount and in the next, with its times."""
+    old, new, flags, expected = MOVES[name]
+    os.utime(stored(volume, *old), ns=TIMES)
+    with volume.core() as core:
+        with state(core, *old):  # type: ignore[attr-defined]  # a context manager
+            core.renaming.rename(at(core, *old[:-1]), old[-1], at(core, *new[:-1]), new[-1], flags)
+        for path, text in expected:
+            assert read(core, path[-1], at(core, *path[:-1])) == text
+    for path, text in expected:
+        assert content(volume, *path) == text
+    assert os.lstat(stored(volume, *new)).st_mtime_ns == TIMES[1]
+
+
+def test_a_file_moves_on_and_on(volume: OfflineVolume) -> None:
+    """Any number of moves in any number of mounts leave a file where the last one put it."""
+    name = b"file"
+    for mount in range(3):
+        with volume.core() as core:
+            for number in range(3):
+                other = b"%d.%d" % (mount, number)
+                core.renaming.rename(ROOT, name, ROOT, other, 0)
+                name = other
+                assert read(core, name) == b"top file"
+    assert content(volume, name) == b"top file"
+
+
+def test_a_file_that_is_not_written_yet_moves(volume: OfflineVolume) -> None:
+    """A new file that has no header on the store gets the one of the place that it has by then."""
+    with volume.core() as core, opened(core, b"new", os.O_RDWR | os.O_CREAT) as file:
+        core.renaming.rename(ROOT, b"new", ROOT, b"newer", 0)
+        core.renaming.rename(ROOT, b"newer", at(core, b"a"), b"newest", 0)
+        file.write(0, b"content")
+    assert content(volume, b"a", b"newest") == b"content"
+
+
+def test_only_a_directory_itself_is_tied_anew(volume: OfflineVolume) -> None:
+    """Moving a directory changes its record and nothing below it."""
+    top = stored(volume, b"a")
+    below = [path for path in top.rglob("*") if path != top / ".kmsfs"]
+    before = {os.lstat(path).st_ino: os.lstat(path).st_ctime_ns for path in below}
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"a", at(core, b"b"), b"moved", 0)
+    after = {os.lstat(path).st_ino: os.lstat(path).st_ctime_ns for path in stored(volume, b"b").rglob("*")}
+    assert before.items() <= after.items()
+
+
+def test_links_are_tied_to_nothing_for_good(volume: OfflineVolume) -> None:
+    """A file that has had two names is found under any: also when one is left, and also if it is moved."""
+    with volume.core() as core:
+        core.tree.link(find(core, b"file"), at(core, b"a"), b"link")
+        assert read(core, b"link", at(core, b"a")) == read(core, b"file") == b"top file"
+    with volume.core() as core:
+        core.tree.unlink(ROOT, b"file")
+        core.renaming.rename(at(core, b"a"), b"link", ROOT, b"link", 0)
+    assert content(volume, b"link") == b"top file"
+    exchange(stored(volume, b"link"), stored(volume, b"a", b"file"))
+    assert content(volume, b"a", b"file") == b"top file", "the stated limit of hard links"
+
+
+def test_a_rename_that_fails_leaves_things_tied_as_they_were(volume: OfflineVolume) -> None:
+    """What a rename could not move is still where it belongs, and nowhere else."""
+    with volume.core() as core:
+        for old, new in ((b"file", b"a"), (b"a", b"b"), (b"a", b"file")):
+            with pytest.raises(OSError, match="irectory"):
+                core.renaming.rename(ROOT, old, ROOT, new, 0)
+    assert content(volume, b"file") == b"top file"
+    assert content(volume, b"a", b"d", b"inner") == b"a inner"
+
+
+def test_a_key_that_cannot_be_had_keeps_a_file_where_it_is(volume: OfflineVolume) -> None:
+    """A file whose key is refused cannot be moved, and is where it was once the key can be had again."""
+    kept, gone = volume.bucket_keys[1], volume.bucket_keys[0]
+    volume.bucket_keys, volume.missing = (kept, kept), {gone.id: "disabled"}
+    with volume.core() as core:
+        for new in (b"new", b"empty", LONG):
+            with pytest.raises(KeyUnavailableError):
+                core.renaming.rename(ROOT, b"file", ROOT, new, 0)
+        with pytest.raises(KeyUnavailableError):
+            core.tree.link(find(core, b"file"), ROOT, b"link")
+        core.renaming.rename(ROOT, b"a", ROOT, b"moved", 0)
+        assert names_in(core) == [b"b", b"empty", b"file", b"moved"]
+    volume.bucket_keys, volume.missing = (gone, kept), {}
+    assert content(volume, b"file") == b"top file"
+
+
+def test_a_store_without_attributes_will_do(volume: OfflineVolume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store has no extended attributes, files are moved and linked all the same."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(backing, "setxattr", refuse)
+    monkeypatch.setattr(backing, "getxattr", refuse)
+    with volume.core() as core:
+        for old, new in ((b"file", b"1"), (b"1", b"2"), (b"2", b"3")):
+            core.renaming.rename(ROOT, old, ROOT, new, 0)
+            assert read(core, new) == b"top file"
+        core.tree.link(find(core, b"3"), ROOT, b"4")
+    assert content(volume, b"3") == content(volume, b"4") == b"top file"
+
+
+def test_notes_are_not_shown(volume: OfflineVolume) -> None:
+    """The note of a move is no attribute of the file's."""
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"file", ROOT, b"new", 0)
+        assert core.xattrs.list(find(core, b"new")) == []
+    assert NOTE_NAME.decode() in os.listxattr(stored(volume, b"new"))
+
+
+def test_many_moves_are_remembered_only_so_far(
+    volume: OfflineVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a number of files, each counts as one that has moved already: memory is bounded."""
+    monkeypatch.setattr(places, "_MAX_MOVED", 0)
+    with volume.core() as core:
+        for old, new in ((b"file", b"1"), (b"1", b"2")):
+            core.renaming.rename(ROOT, old, ROOT, new, 0)
+    assert content(volume, b"2") == b"top file"
+
+
+# Moving without the key
+
+FILES: dict[str, tuple[Place, Place]] = {
+    "within a directory": ((b"file",), (b"empty",)),
+    "across directories": ((b"file",), (b"a", b"file")),
+    "of a name and a long one": ((b"a", b"file"), (b"b", LONG)),
+    "of one name in two directories": ((b"a", LONG), (b"b", LONG)),
+}
+
+
+def refused(core: Core, *names: bytes) -> bool:
+    """Say whether a file is refused as one that was moved, in every way in which it is opened."""
+    nodeid = find(core, names[-1], at(core, *names[:-1]))
+    for use in (
+        lambda: core.open(nodeid, os.O_RDONLY),
+        lambda: core.open(nodeid, os.O_RDWR | os.O_TRUNC),
+        lambda: core.attributes.truncate(core.inodes[nodeid], 3),
+        lambda: core.xattrs.set(nodeid, b"user.note", b"value"),
+    ):
+        with pytest.raises(CorruptFileError, match="moved") as caught:
+            use()
+        assert caught.value.errno == errno.EIO
+    return True
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_exchanged_files_are_refused(volume: OfflineVolume, name: str) -> None:
+    """Two files in each other's place are both refused; what lies beside them is read."""
+    first, second = FILES[name]
+    exchange(stored(volume, *first), stored(volume, *second))
+    with volume.core() as core:
+        assert refused(core, *first)
+        assert refused(core, *second)
+        assert read(core, b"inner", at(core, b"b", b"d")) == b"b inner"
+    exchange(stored(volume, *first), stored(volume, *second))
+    assert content(volume, b"file") == b"top file"
+
+
+PUT_IN_PLACE: dict[str, Callable[[Path, Path], object]] = {
+    "moved over": lambda old, new: old.rename(new),
+    "copied over": lambda old, new: new.write_bytes(old.read_bytes()),
+    "linked over": lambda old, new: (new.unlink(), os.link(old, new)),
+    "copied with its attributes": lambda old, new: (
+        new.write_bytes(old.read_bytes()),
+        [os.setxattr(new, name, os.getxattr(old, name)) for name in os.listxattr(old)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUT_IN_PLACE)
+def test_a_file_in_another_s_place_is_refused(volume: OfflineVolume, name: str) -> None:
+    """A secret file put in the place of a public one is not given to whoever reads that."""
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"file", ROOT, b"secret", 0)
+    PUT_IN_PLACE[name](stored(volume, b"secret"), stored(volume, b"a", b"file"))
+    with volume.core() as core:
+        assert refused(core, b"a", b"file")
+
+
+def test_a_live_exchange_is_refused_too(volume: OfflineVolume) -> None:
+    """Files that are exchanged while the volume is mounted are refused, known to the mount or not."""
+    first, second = stored(volume, b"file"), stored(volume, b"a", b"file")
+    with volume.core() as core:
+        assert read(core, b"file") == b"top file"
+        exchange(first, second)
+        assert refused(core, b"file")
+        assert refused(core, b"a", b"file")
+
+
+def test_moving_on_what_was_moved_does_not_help(volume: OfflineVolume) -> None:
+    """Renaming or linking what somebody without the key put somewhere ties it to nothing."""
+    exchange(stored(volume, b"file"), stored(volume, b"a", b"file"))
+    exchange(stored(volume, b"a", b"d"), stored(volume, b"b", b"d"))
+    with volume.core() as core:
+        core.tree.link(find(core, b"file"), ROOT, b"link")
+        core.renaming.rename(ROOT, b"file", ROOT, b"new", 0)
+        core.renaming.rename(at(core, b"a"), b"d", ROOT, b"d", 0)
+        assert refused(core, b"new")
+        assert refused(core, b"link")
+        with pytest.raises(MovedDirectoryError):
+            names_in(core, at(core, b"d"))
+        core.renaming.rename(ROOT, b"new", at(core, b"a"), b"elsewhere", 0)
+        core.renaming.rename(at(core, b"a"), b"elsewhere", at(core, b"a"), b"file", 0)
+        core.renaming.rename(ROOT, b"d", at(core, b"b"), b"d2", 0)
+    assert content(volume, b"a", b"file") == b"a file"
+
+
+def test_a_note_of_another_file_says_nothing(volume: OfflineVolume) -> None:
+    """A note is bound to its file: put on another one, or made up, it lets nothing be found elsewhere."""
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"file", ROOT, b"new", 0)
+        core.renaming.rename(ROOT, b"new", ROOT, b"file", 0)
+    here, there = stored(volume, b"file"), stored(volume, b"a", b"file")
+    note = os.getxattr(here, NOTE_NAME)
+    os.setxattr(there, NOTE_NAME, note)
+    exchange(here, there)
+    for forged in (note, b"", b"\2", b"\2" + bytes(16), note[:-1] + bytes([note[-1] ^ 1])):
+        os.setxattr(here, NOTE_NAME, forged)
+        with volume.core() as core:
+            assert refused(core, b"file")
+
+
+DIRECTORIES: dict[str, Callable[[OfflineVolume], object]] = {
+    "exchanged": lambda v: exchange(stored(v, b"a"), stored(v, b"b")),
+    "exchanged with one below another": lambda v: exchange(stored(v, b"a"), stored(v, b"b", b"d")),
+    "of one name, exchanged": lambda v: exchange(stored(v, b"a", b"d"), stored(v, b"b", b"d")),
+    "records exchanged": lambda v: exchange(stored(v, b"a") / ".kmsfs", stored(v, b"b") / ".kmsfs"),
+}
+
+
+@pytest.mark.parametrize("name", DIRECTORIES)
+def test_exchanged_directories_are_refused(volume: OfflineVolume, name: str) -> None:
+    """Two directories in each other's place are refused in every way, but may be looked at from outside."""
+    DIRECTORIES[name](volume)
+    path = (b"a", b"d") if name.startswith("of one") else (b"a",)
+    with volume.core() as core:
+        nodeid = at(core, *path)
+        for use in (
+            lambda: names_in(core, nodeid),
+            lambda: find(core, b"file", nodeid),
+            lambda: make(core, b"new", nodeid),
+            lambda: core.tree.mkdir(nodeid, b"new", 0o755, ME),
+        ):
+            with pytest.raises(CorruptRecordError) as caught:
+                use()
+            assert caught.value.errno == errno.EIO
+        assert stat.S_ISDIR(core.attributes.getattr(nodeid).status.st_mode)
+        assert read(core, b"file") == b"top file"
+
+
+def test_an_empty_directory_is_looked_at_too(volume: OfflineVolume) -> None:
+    """Listing an empty directory that was put in another's place is refused as well."""
+    with volume.core() as core:
+        mkdir(core, b"nothing in it")
+    exchange(stored(volume, b"a"), stored(volume, b"nothing in it"))
+    with volume.core() as core:
+        for name in (b"a", b"nothing in it"):
+            with pytest.raises(MovedDirectoryError):
+                names_in(core, at(core, name))
+
+
+def test_a_directory_in_the_place_of_the_root_is_refused(volume: OfflineVolume) -> None:
+    """A directory's record in the root directory, with all that is in it, does not make it the root."""
+    inner = stored(volume, b"a")
+    (volume.path / ".kmsfs").unlink()
+    for path in list(inner.iterdir()):
+        path.rename(volume.path / path.name)
+    with volume.core() as core, pytest.raises(MovedDirectoryError):
+        names_in(core)
+
+
+@pytest.mark.parametrize("names", ["siv", "plain"])
+def test_plain_names_are_as_good(tmp_path: Path, names: str) -> None:
+    """Entries are tied to their plain names, however the store has them."""
+    made = OfflineVolume(tmp_path, names=names)
+    with made.core() as core:
+        for name in (b"one", b"two"):
+            write(core, name, name)
+    exchange(stored(made, b"one"), stored(made, b"two"))
+    with made.core() as core:
+        assert refused(core, b"one")
+
+
+def test_without_bindings_nothing_is_looked_at(tmp_path: Path) -> None:
+    """In a volume made without them, exchanged files are read, and renames write nothing to files."""
+    made = OfflineVolume(tmp_path, bindings=False)
+    with made.core() as core:
+        for name in (b"one", b"two"):
+            write(core, name, name)
+    before = stored(made, b"one").read_bytes()
+    with made.core() as core:
+        core.renaming.rename(ROOT, b"one", ROOT, b"three", 0)
+    assert stored(made, b"three").read_bytes() == before
+    exchange(stored(made, b"three"), stored(made, b"two"))
+    assert content(made, b"three") == b"two"
+
+
+# After a crash
+
+
+def test_recovery_settles_what_moved(volume: OfflineVolume) -> None:
+    """After a crash, what may be at two places is tied to the one where it is, and to no other."""
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"file", ROOT, b"new", 0)
+        core.renaming.rename(ROOT, b"a", ROOT, b"moved", 0)
+    volume.recover()
+    stored(volume, b"new").rename(stored(volume, b"empty"))
+    with volume.core() as core:
+        assert refused(core, b"empty")
+        assert read(core, b"file", at(core, b"moved")) == b"a file"
+    assert volume.recover().beyond_repair == 1
+
+
+def test_recovery_knows_links_by_their_note(volume: OfflineVolume) -> None:
+    """A file whose header has missed that it got a second name is found under both."""
+    path = stored(volume, b"file")
+    before = path.read_bytes()
+    with volume.core() as core:
+        core.tree.link(find(core, b"file"), ROOT, b"link")
+    path.write_bytes(before)
+    volume.recover()
+    os.removexattr(path, NOTE_NAME)
+    assert content(volume, b"link") == content(volume, b"file") == b"top file"
+
+
+def test_a_header_that_comes_too_late_is_made_up_for_by_the_note(volume: OfflineVolume) -> None:
+    """A file whose header has missed the rename is found by its note, before recovery and after it."""
+    before = stored(volume, b"file").read_bytes()
+    with volume.core() as core:
+        core.renaming.rename(ROOT, b"file", ROOT, b"1", 0)
+        core.renaming.rename(ROOT, b"1", ROOT, b"2", 0)
+    path = stored(volume, b"2")
+    path.write_bytes(before)
+    assert content(volume, b"2") == b"top file"
+    volume.recover()
+    os.removexattr(path, NOTE_NAME)
+    assert content(volume, b"2") == b"top file"
+
+
+def test_notes_are_of_one_form() -> None:
+    """A note has two places or says that there are several names; it is read for its file only."""
+    bindings = Bindings(bytes(32))
+    for note in (Note((b"a" * 16, b"b" * 16)), Note(anywhere=True)):
+        sealed = bindings.seal_note(b"f" * 16, note)
+        assert bindings.open_note(b"f" * 16, sealed) == note
+        with pytest.raises(CorruptRecordError):
+            bindings.open_note(b"g" * 16, sealed)
+    with pytest.raises(AssertionError):
+        bindings.seal_note(b"f" * 16, Note())
