@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,9 @@ import mounts
 import ports
 from agents import RunningAgent
 from kmsfs.cli.codes import ExitCode
+from mailer import RULE, as_mailer, command
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
-
-GROUP = "audio"  # a group that every Debian has
-RULE = {"match": {"user": "root", "group": GROUP}, "arn": "arn:aws:iam::{account}:user/mailer"}
-
-
-@contextmanager
-def as_mailer() -> Iterator[None]:
-    """Be, with all programs started meanwhile, whom the rule of the configuration calls the mailer."""
-    groups = os.getgroups()
-    os.setgroups([grp.getgrnam(GROUP).gr_gid])
-    try:
-        yield
-    finally:
-        os.setgroups(groups)
 
 
 @pytest.fixture
@@ -39,13 +24,6 @@ def agent(make_agent: Callable[[], RunningAgent]) -> RunningAgent:
     agent = make_agent()
     ports.start(agent, principals=[RULE])
     return agent
-
-
-def command(agent: RunningAgent, *words: str) -> str:
-    """Run kms-agent and return what it printed."""
-    result = agent.command(*words)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
 
 
 def test_a_grant_is_enough_to_mount(agent: RunningAgent, short_directory: Path) -> None:
