@@ -148,6 +148,8 @@ def serve(config: Config, unseal: Callable[[], bytes]) -> None:
                 audit=audit.condition,
                 memory_locked=hardening.memory_locked,
             )
+            # What is here by now stays: with many keys and grants, looking at it would hold requests up.
+            gc.freeze()
             trio.run(_run, _Running(config, kms, audit, listener, ports, status))
     except BaseExceptionGroup as group:
         raise _first(group) from group

@@ -2,10 +2,10 @@
 
 Grants are filed under whom they name and what they ask of the encryption context, so that a request looks
 only where a grant for it would be. An index is immutable; the one of a changed key is made from the one
-before. Knows the rules of `agent.keys.grants` and nothing of stores.
+before, and shares what has not changed. Knows the rules of `agent.keys.grants` and nothing of stores.
 """
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 from agent.api.enums import GrantOperation
 from agent.keys.grant import Context, Grant
 from agent.keys.grants import Grantee, Terms, is_within, unique_id
+from agent.keys.persistent import Buckets, SortedBlocks
 from agent.policy.principals import Reach, account_root
 
 _EQUALS: Final = "EncryptionContextEquals"
@@ -22,6 +23,7 @@ _NOTHING: Final = "no constraint"
 _WHATEVER: Final = "whatever the encryption context"
 _ANY_UID: Final = "*"
 _FEW: Final = 16
+_MANY: Final = 500
 _GRANT_ID: Final = attrgetter("grant_id")
 
 _Holder: TypeAlias = tuple[str, str | None]
@@ -30,6 +32,8 @@ _Place: TypeAlias = tuple[str, str | None, str, Context]
 """The holder, the kind of constraint, and the constraint."""
 _Names: TypeAlias = tuple[str, ...]
 """Sorted keys of an encryption context."""
+_Filed: TypeAlias = Buckets[_Place, Sequence[Grant]]
+_Shapes: TypeAlias = Buckets[_Holder, dict[_Names, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +63,32 @@ class Match(NamedTuple):
 class GrantIndex:
     """The grants of one key, found by request.
 
+    Filing them is put off until somebody asks, unless there are many: then whoever makes the index does it.
+
     Args:
-        grants: all grants of the key, ordered by id.
+        grants: all grants of the key.
+
+    Attributes:
+        grants: them, ordered by id.
     """
 
     __slots__ = ("_filed", "_first", "_shapes", "grants")
 
-    def __init__(self, grants: tuple[Grant, ...]) -> None:
-        filed: dict[_Place, list[Grant]] = {}
-        for grant in grants:
-            for place in _places(grant):
-                filed.setdefault(place, []).append(grant)
-        self.grants = grants
-        self._filed = {place: tuple(items) for place, items in filed.items()}
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        self.grants = SortedBlocks.of(grants, _GRANT_ID)
+        self._filed: _Filed | None = None
+        self._shapes: _Shapes = Buckets({})
         self._first: dict[tuple[_Place, GrantOperation], Grant | None] = {}
-        self._shapes: dict[_Holder, dict[_Names, int]] = {}
-        for place in self._filed:
-            if place[2] == _SUBSET:
-                shapes = self._shapes.setdefault(place[:2], {})
-                names = _names(place)
-                shapes[names] = shapes.get(names, 0) + 1
+        if len(self.grants) >= _MANY:
+            self._file_all()
 
-    def updated(self, grants: tuple[Grant, ...]) -> "GrantIndex":
-        """Return the index of the same key with other grants, in less time the fewer of them differ."""
-        start = _common(self.grants, grants)
-        end = _common(self.grants[start:][::-1], grants[start:][::-1])
-        gone, come = self.grants[start : len(self.grants) - end], grants[start : len(grants) - end]
-        if 2 * (len(gone) + len(come)) > len(grants):
-            return GrantIndex(grants)
-        index = GrantIndex(())
-        index.grants = grants
-        index._filed = dict(self._filed)
-        index._shapes = dict(self._shapes)
-        index._replace(gone, come)
-        return index
+    def put(self, grant: Grant) -> "GrantIndex":
+        """Return the index with one more grant, or with one in the place of the other of its id."""
+        return self._changed(self.grants.put(grant), self.grants.find(grant.grant_id), grant)
+
+    def without(self, grant_id: str) -> "GrantIndex":
+        """Return the index without a grant."""
+        return self._changed(self.grants.without(grant_id), self.grants.find(grant_id), None)
 
     def matching(self, caller: Grantee, use: Use) -> Match | None:
         """Return a grant that permits the caller's request, of several one that names the caller best.
@@ -113,17 +109,23 @@ class GrantIndex:
         """Yield the first grant in each place where one can be that permits a request."""
         if use.operation is GrantOperation.RETIRE_GRANT:
             return
+        if self._filed is None:
+            self._file_all()
         if use.operation is GrantOperation.CREATE_GRANT:
             if use.proposed is not None:
-                yield from _wide_enough(self._filed.get((*holder, _WHATEVER, ()), ()), use.proposed)
+                yield from _wide_enough(self._at((*holder, _WHATEVER, ())), use.proposed)
             return
         for place in self._places_for(holder, use.context):
             grant = self._first_for(place, use.operation)
             if grant is not None:
                 yield grant
 
+    def _at(self, place: _Place) -> Sequence[Grant]:
+        assert self._filed is not None, "filed before anything is looked for"
+        return self._filed.get(place) or ()
+
     def _first_for(self, place: _Place, operation: GrantOperation) -> Grant | None:
-        grants = self._filed.get(place, ())
+        grants = self._at(place)
         if len(grants) <= _FEW:
             return next((grant for grant in grants if operation in grant.operations), None)
         if (place, operation) not in self._first:
@@ -138,39 +140,78 @@ class GrantIndex:
         yield (*holder, _NOTHING, ())
         yield (*holder, _EQUALS, context)
         pairs = dict(context)
-        for names in self._shapes.get(holder, ()):
+        for names in self._shapes.get(holder) or ():
             if all(name in pairs for name in names):
                 yield (*holder, _SUBSET, tuple((name, pairs[name]) for name in names))
 
-    def _replace(self, gone: Sequence[Grant], come: Sequence[Grant]) -> None:
-        for grant in gone:
+    def _file_all(self) -> _Filed:
+        """File every grant."""
+        filed: dict[_Place, Sequence[Grant]] = {}
+        shared: dict[_Place, list[Grant]] = {}
+        for grant in self.grants:
             for place in _places(grant):
-                rest = list(self._filed[place])
-                del rest[bisect_left(rest, grant.grant_id, key=_GRANT_ID)]
-                self._file(place, rest)
-        for grant in come:
-            for place in _places(grant):
-                more = list(self._filed.get(place, ()))
-                insort(more, grant, key=_GRANT_ID)
-                self._file(place, more)
+                if place not in filed:
+                    filed[place] = (grant,)
+                elif place in shared:
+                    shared[place].append(grant)
+                else:
+                    shared[place] = [*filed[place], grant]
+        filed.update((place, _kept(grants)) for place, grants in shared.items())
+        shapes: dict[_Holder, dict[_Names, int]] = {}
+        for place in filed:
+            if place[2] == _SUBSET:
+                _count(shapes.setdefault(place[:2], {}), _names(place), 1)
+        self._shapes = Buckets(shapes)
+        self._filed = Buckets(filed)
+        return self._filed
 
-    def _file(self, place: _Place, grants: Sequence[Grant]) -> None:
-        known = place in self._filed
-        if grants:
-            self._filed[place] = tuple(grants)
-        else:
-            del self._filed[place]
-        if place[2] == _SUBSET and bool(grants) is not known:
-            self._count_shape(place, -1 if known else 1)
+    def _changed(self, grants: SortedBlocks[Grant], gone: Grant | None, come: Grant | None) -> "GrantIndex":
+        if self._filed is None:
+            return GrantIndex(grants)
+        changes: dict[_Place, Sequence[Grant]] = {}
+        if gone is not None:
+            for place in _places(gone):
+                changes[place] = _less(self._filed.get(place) or (), gone)
+        if come is not None:
+            for place in _places(come):
+                changes[place] = _more(changes.get(place, self._filed.get(place) or ()), come)
+        shapes: dict[_Holder, dict[_Names, int]] = {}
+        for place, kept in changes.items():
+            known = self._filed.get(place) is not None
+            if place[2] == _SUBSET and bool(kept) is not known:
+                holder = place[:2]
+                own = shapes.setdefault(holder, dict(self._shapes.get(holder) or {}))
+                _count(own, _names(place), -1 if known else 1)
+        made = GrantIndex(())
+        made.grants = grants
+        made._shapes = self._shapes.changed(shapes) if shapes else self._shapes
+        made._filed = self._filed.changed({place: kept or None for place, kept in changes.items()})
+        return made
 
-    def _count_shape(self, place: _Place, change: int) -> None:
-        """Note one more place, or one less, whose constraint has the same keys."""
-        shapes = dict(self._shapes.get(place[:2], {}))
-        names = _names(place)
-        shapes[names] = shapes.get(names, 0) + change
-        if shapes[names] == 0:
-            del shapes[names]
-        self._shapes[place[:2]] = shapes
+
+def _kept(grants: list[Grant]) -> Sequence[Grant]:
+    return tuple(grants) if len(grants) <= _FEW else SortedBlocks.of(grants, _GRANT_ID)
+
+
+def _more(grants: Sequence[Grant], grant: Grant) -> Sequence[Grant]:
+    if isinstance(grants, SortedBlocks):
+        return grants.put(grant)
+    more = list(grants)
+    insort(more, grant, key=_GRANT_ID)
+    return _kept(more)
+
+
+def _less(grants: Sequence[Grant], grant: Grant) -> Sequence[Grant]:
+    if isinstance(grants, SortedBlocks):
+        return grants.without(grant.grant_id)
+    return tuple(each for each in grants if each.grant_id != grant.grant_id)
+
+
+def _count(shapes: dict[_Names, int], names: _Names, change: int) -> None:
+    """Note one more place, or one less, whose constraint has these keys."""
+    shapes[names] = shapes.get(names, 0) + change
+    if shapes[names] == 0:
+        del shapes[names]
 
 
 def _names(place: _Place) -> _Names:
@@ -218,15 +259,3 @@ def _wide_enough(grants: Iterable[Grant], proposed: Terms) -> Iterator[Grant]:
         if GrantOperation.CREATE_GRANT in grant.operations and is_within(proposed, grant):
             yield grant
             return
-
-
-def _common(left: tuple[Grant, ...], right: tuple[Grant, ...]) -> int:
-    """Return how many grants two tuples begin with that are the same; compares slices, which is fast."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -41,9 +41,6 @@ def grant_for(kms: Kms, caller: Principal, key: Key, action: str, request: Shape
     index = kms.store.grant_index(key.region, key.key_id)
     if operation is None or not index.grants:
         return None
-    index = kms.store.grant_index(key.region, key.key_id)
-    if not index.grants:
-        return None
     use = Use(
         operation,
         _context(operation, request),

@@ -7,12 +7,14 @@ was.
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from agent.keys.grant import Grant
 from agent.keys.grantindex import GrantIndex
 from agent.keys.identity import AccessKey, IdentityPolicy, PrincipalProfile
 from agent.keys.key import Alias, Key, KeyMaterial
+from agent.keys.persistent import Buckets
 from agent.store.protocol import Record
 
 Place: TypeAlias = tuple[str, ...]
@@ -31,22 +33,18 @@ _PLACES: Final[Mapping[type[Record], Callable[[Any], Place]]] = {
     Key: lambda key: (key.region, key.key_id),
     KeyMaterial: lambda material: (material.region, material.material_id),
     Alias: lambda alias: (alias.region, alias.name),
-    Grant: lambda grant: (grant.region, grant.key_id, grant.grant_id),
     AccessKey: lambda access_key: (access_key.access_key_id,),
     IdentityPolicy: lambda policy: (policy.principal_arn, policy.name),
     PrincipalProfile: lambda profile: (profile.principal_arn,),
 }
 _GROUPS: Final[Mapping[type[Record], _Group]] = {
     KeyMaterial: _Group(lambda item: (item.region, item.key_id), lambda item: item.generation),
-    Grant: _Group(lambda item: (item.region, item.key_id), lambda item: item.grant_id),
     IdentityPolicy: _Group(lambda item: (item.principal_arn,), lambda item: item.name),
 }
 
 # A change of a large group must not cost as much as making it.
 _FEW_CHANGES: Final = 16
-# With so many grants on a key, the index is made where they are written and not where they are first used.
-_MANY_GRANTS: Final = 500
-_NO_GRANTS: Final = GrantIndex(())
+NO_GRANTS: Final = GrantIndex(())
 
 Records: TypeAlias = Mapping[Place, Any]
 Groups: TypeAlias = Mapping[Place, tuple[Any, ...]]
@@ -61,7 +59,7 @@ class Snapshot:
     Attributes:
         records: by kind, then by place.
         groups: of the kinds that belong to something, by kind, then by what they belong to.
-        grant_indexes: of keys whose grants were asked for, by place; more are added when asked for.
+        grants: of each key that has any, by the key's place.
     """
 
     records: Mapping[type[Record], Records] = field(default_factory=lambda: {kind: {} for kind in _PLACES})
@@ -69,10 +67,10 @@ class Snapshot:
     _ordered: dict[tuple[type[Record], str], tuple[Any, ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
-    grant_indexes: dict[Place, GrantIndex] = field(default_factory=dict, compare=False, repr=False)
+    grants: Buckets[Place, GrantIndex] = field(default_factory=lambda: Buckets({}), repr=False)
 
     def get(self, kind: type[Record], *place: str) -> Any:  # noqa: ANN401 -- a record of `kind`, or None
-        """Return the record, or None."""
+        """Return the record, or None; grants are asked for by `grant_index`."""
         return self.records[kind].get(place)
 
     def group(self, kind: type[Record], *owner: str) -> tuple[Any, ...]:
@@ -88,42 +86,36 @@ class Snapshot:
             self._ordered[(kind, region)] = known
         return known
 
-    def grant_index(self, region: str, key_id: str) -> GrantIndex:
-        """Return the index of a key's grants; made once, for most requests ask."""
-        grants = self.group(Grant, region, key_id)
-        if not grants:
-            return _NO_GRANTS
-        known = self.grant_indexes.get((region, key_id))
+    def all_grants(self, region: str) -> tuple[Grant, ...]:
+        """Return a Region's grants by key and id; put together once, for each page of a listing asks."""
+        known = self._ordered.get((Grant, region))
         if known is None:
-            known = GrantIndex(grants)
-            self.grant_indexes[(region, key_id)] = known
+            places = sorted(place for place in self.grants if place[0] == region)
+            known = tuple(grant for place in places for grant in self.grant_index(*place).grants)
+            self._ordered[(Grant, region)] = known
         return known
 
-    def with_indexes_of(self, base: "Snapshot") -> "Snapshot":
-        """Return this snapshot with the indexes of the one before it, brought up to date."""
-        groups = self.groups[Grant]
-        known = {place: index for place, index in base.grant_indexes.items() if place in groups}
-        for place, grants in groups.items() if groups is not base.groups[Grant] else ():
-            index = known.get(place)
-            if index is None and len(grants) >= _MANY_GRANTS:
-                known[place] = GrantIndex(grants)
-            elif index is not None and index.grants is not grants:
-                known[place] = index.updated(grants)
-        return Snapshot(self.records, self.groups, grant_indexes=known)
+    def grant_index(self, region: str, key_id: str) -> GrantIndex:
+        """Return the index of a key's grants."""
+        return self.grants.get((region, key_id)) or NO_GRANTS
 
 
 class Draft:
     """A snapshot in the making: the same changes as go to the database, applied to a copy."""
 
-    __slots__ = ("_base", "_groups", "_records")
+    __slots__ = ("_base", "_grants", "_groups", "_records")
 
     def __init__(self, base: Snapshot) -> None:
         self._base = base
         self._records: dict[type[Record], dict[Place, Any]] = {}
         self._groups: dict[type[Record], dict[Place, tuple[Any, ...]]] = {}
+        self._grants: dict[Place, GrantIndex | None] = {}
 
     def put(self, kind: type[Record], records: Iterable[Any]) -> None:
         """Add or replace records of one kind."""
+        if kind is Grant:
+            self._put_grants(records)
+            return
         own, place_of, group = self._own(kind), _PLACES[kind], _GROUPS.get(kind)
         changed: dict[Place, list[_Change]] = {}
         for record in records:
@@ -143,6 +135,9 @@ class Draft:
     def delete(self, record: Record) -> None:
         """Remove a record, if it is there; a key with its materials, grants and aliases."""
         kind = type(record)
+        if isinstance(record, Grant):
+            self._delete_grant(record)
+            return
         removed = self._own(kind).pop(_PLACES[kind](record), None)
         if removed is None:
             return
@@ -159,15 +154,42 @@ class Draft:
 
     def publish(self) -> Snapshot:
         """Return the finished snapshot; the draft must not be used afterwards."""
-        snapshot = Snapshot({**self._base.records, **self._records}, {**self._base.groups, **self._groups})
-        return snapshot.with_indexes_of(self._base)
+        base = self._base
+        return Snapshot(
+            {**base.records, **self._records},
+            {**base.groups, **self._groups},
+            grants=base.grants.changed(self._grants) if self._grants else base.grants,
+        )
+
+    def _index(self, place: Place) -> GrantIndex:
+        index = self._grants[place] if place in self._grants else self._base.grants.get(place)
+        return index or NO_GRANTS
+
+    def _put_grants(self, grants: Iterable[Grant]) -> None:
+        by_key: dict[Place, list[Grant]] = {}
+        for grant in grants:
+            by_key.setdefault((grant.region, grant.key_id), []).append(grant)
+        for place, come in by_key.items():
+            index = self._index(place)
+            if len(come) > _FEW_CHANGES:
+                held = {grant.grant_id: grant for grant in chain(index.grants, come)}
+                index = GrantIndex(held.values())
+            else:
+                for grant in come:
+                    index = index.put(grant)
+            self._grants[place] = index
+
+    def _delete_grant(self, grant: Grant) -> None:
+        place = (grant.region, grant.key_id)
+        index = self._index(place).without(grant.grant_id)
+        self._grants[place] = index if index.grants else None
 
     def _delete_belongings(self, key: Key) -> None:
         place = (key.region, key.key_id)
-        for kind in (KeyMaterial, Grant):
-            own = self._own(kind)
-            for item in self._own_groups(kind).pop(place, ()):
-                del own[_PLACES[kind](item)]
+        self._grants[place] = None
+        materials = self._own(KeyMaterial)
+        for item in self._own_groups(KeyMaterial).pop(place, ()):
+            del materials[_PLACES[KeyMaterial](item)]
         aliases = self._own(Alias)
         for name in [name for name, alias in aliases.items() if (alias.region, alias.target_key_id) == place]:
             del aliases[name]

@@ -115,12 +115,11 @@ class SqliteStore:
 
     def grant(self, region: str, key_id: str, grant_id: str) -> Grant | None:
         """Return the grant, or None."""
-        grant: Grant | None = self._snapshot.get(Grant, region, key_id, grant_id)
-        return grant
+        return self._snapshot.grant_index(region, key_id).grants.find(grant_id)
 
     def grants(self, region: str, key_id: str) -> Sequence[Grant]:
         """Return the key's grants, ordered by grant id."""
-        return self._snapshot.group(Grant, region, key_id)
+        return self._snapshot.grant_index(region, key_id).grants
 
     def grant_index(self, region: str, key_id: str) -> GrantIndex:
         """Return the key's grants in a form that finds the one for a request at once."""
@@ -128,7 +127,7 @@ class SqliteStore:
 
     def all_grants(self, region: str) -> Sequence[Grant]:
         """Return all grants of the Region, ordered by key id and grant id."""
-        return self._snapshot.ordered(Grant, region)
+        return self._snapshot.all_grants(region)
 
     def access_key(self, access_key_id: str) -> AccessKey | None:
         """Return the access key, or None."""

@@ -5,12 +5,13 @@ exclusive lock, so a second agent on the same file is refused.
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, insert, inspect, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -18,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 from agent.durable import sync_directory
 from agent.store.errors import StoreCorruptError, StoreInUseError, StoreUnavailableError, StoreVersionError
 from agent.store.snapshot import Draft, Snapshot
-from agent.store.tables import METADATA, SCHEMA, SCHEMA_VERSION, TABLES
+from agent.store.tables import METADATA, SCHEMA, SCHEMA_VERSION, TABLES, query, reader
 
 _PRAGMAS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
@@ -114,12 +115,25 @@ def _load(connection: Connection, path: Path) -> Snapshot:
     """Read everything."""
     draft = Draft(Snapshot())
     try:
-        for kind, table in TABLES.items():
-            draft.put(kind, (kind(**row) for row in _rows(connection, table)))
+        with _uncollected():
+            for kind in TABLES:
+                rows = connection.exec_driver_sql(query(kind))
+                draft.put(kind, map(reader(kind), rows))
+            return draft.publish()
     except (ValueError, TypeError) as error:
         raise StoreCorruptError(f"{path} holds a record that makes no sense: {error}. {_RESTORE}") from error
-    return draft.publish()
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
-    return (dict(row) for row in connection.execute(select(table)).mappings())
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many objects that stay, without having the collector look at them again and again meanwhile."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        # Both together count everything as old, without looking at it.
+        gc.freeze()
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
