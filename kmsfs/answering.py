@@ -28,10 +28,12 @@ class Delayed(NamedTuple):
     Attributes:
         request: its header.
         later: what to wait for, and what is the answer then.
+        asks: whether it waits for the agent, rather than for the store.
     """
 
     request: Request
     later: Later
+    asks: bool = False
 
 
 class Answering:
@@ -59,7 +61,7 @@ class Answering:
         except WaitNeededError as wait:
             # The buffer is the next request's; this one will be looked at again.
             again = partial(handler, self._operations, request, memoryview(bytes(body)))
-            return Delayed(request, Later(wait.work, again))
+            return Delayed(request, Later(wait.work, again), asks=True)
         except Exception as error:  # noqa: BLE001 - one request must not end the mount
             self._refuse(request, error)
             return None
@@ -67,11 +69,11 @@ class Answering:
 
     def finish(self, delayed: Delayed) -> Delayed | None:
         """Answer a request that has been waited for; it may have to wait once more."""
-        request, later = delayed
+        request, later = delayed.request, delayed.later
         try:
             answer = later.finish()
         except WaitNeededError as wait:
-            return Delayed(request, Later(wait.work, later.finish))
+            return Delayed(request, Later(wait.work, later.finish), asks=True)
         except Exception as error:  # noqa: BLE001 - one request must not end the mount
             self._refuse(request, error)
             return None

@@ -33,6 +33,8 @@ _SPINS: Final = 300
 _REQUESTS_PER_TURN: Final = 256
 # A mount whose device has many programs waiting for it asks for no more threads than this at once.
 _MAX_WAITS: Final = 64
+# Apart from those: an agent that is silent must not keep others from the device.
+_MAX_QUESTIONS: Final = 16
 
 
 @contextmanager
@@ -75,6 +77,7 @@ class Session:
         self._waits = 0
         self._forgets = False
         self._limit = trio.CapacityLimiter(_MAX_WAITS)
+        self._questions = trio.CapacityLimiter(_MAX_QUESTIONS)
         self._scope = trio.CancelScope()
         # With one processor, the program that is waited for could not run meanwhile.
         self._spins = _SPINS if len(os.sched_getaffinity(0)) > 1 else 0
@@ -153,7 +156,8 @@ class Session:
         try:
             while delayed is not None:
                 try:
-                    await trio.to_thread.run_sync(delayed.later.work, limiter=self._limit)
+                    limit = self._questions if delayed.asks else self._limit
+                    await trio.to_thread.run_sync(delayed.later.work, limiter=limit)
                 except Exception as error:  # noqa: BLE001 - one request must not end the mount
                     answering.fail(delayed, error)
                     return

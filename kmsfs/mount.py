@@ -94,6 +94,8 @@ def mount(plan: MountPlan, start: Start) -> None:
         )
         # A mount of bucket keys alone never needs it again.
         agent.rest()
+        # Others are to be answered meanwhile.
+        volume.keyring.let_wait()
         # The kernel has applied each caller's umask; ours must not take anything off on top.
         os.umask(0)
         refusal = _run(
