@@ -6,6 +6,7 @@ volume in use: an open file goes on under its new header.
 """
 
 import os
+import stat
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,7 @@ from kmsfs.jobs import Call, called, patiently
 from kmsfs.keycounts import Stands
 from kmsfs.kms import Kms, Under
 from kmsfs.visiting import Place, Refusal, Steps, files, refusal
-from kmsfs.volume import BucketKeyEntry, VolumeDescription
+from kmsfs.volume import CUSTOMER, DIRECT, BucketKeyEntry, VolumeDescription
 from kmsfs.wrapping import Mode, SealingKey, policy_reference, referenced_policy
 
 # A visit that may have missed what was moved meanwhile is made again, with little left to do.
@@ -167,7 +168,7 @@ class _Rewrapping:
         file = self._core.files.get(node.inode)
         if file is not None:
             return _parsed(file.chunks.clear)
-        fd = backing.open_regular(self._core.directories.dirfd(place.parent), place.stored, writable=False)
+        fd = _opened(self._core.directories.dirfd(place.parent), place.stored)
         try:
             return header.parse(os.pread(fd, header.HEADER_PEEK_SIZE, 0))
         finally:
@@ -175,12 +176,15 @@ class _Rewrapping:
 
     def _key(self, place: Place, clear: ClearHeader) -> Generator[Call, None, SealingKey | None]:
         """Return what the file's data key is to be wrapped with; None where it is."""
-        volume = self._core.volume
+        volume, stands = self._core.volume, (clear.mode, clear.reference)
         policy = volume.description.policies[self._core.directories.policy(place.parent)]
-        if policy.mode == Mode.DIRECT.name.lower():
+        if policy.mode == DIRECT:
             return (yield from self._direct_key(clear, policy.index))
+        if policy.mode == CUSTOMER and stands == (Mode.CUSTOMER, policy_reference(policy.index)):
+            # Whether or not somebody has brought that key along.
+            return None
         key = yield from patiently(partial(volume.keyring.new_key, policy.index))
-        return None if (key.mode, key.id) == (clear.mode, clear.reference) else key
+        return None if (key.mode, key.id) == stands else key
 
     def _direct_key(self, clear: ClearHeader, policy: int) -> Generator[Call, None, SealingKey | None]:
         """Have the KMS wrap a data key anew; None where that is under current material."""
@@ -232,6 +236,19 @@ class _Rewrapping:
         if isinstance(key, BucketKey) and header.unlock(_parsed(keys.clear), volume_id, key) != keys:
             raise AssertionError("a data key that was just wrapped opens again")
         return keys
+
+
+def _opened(dirfd: int, stored: bytes) -> int:
+    """Open a file for reading; its owner may, whatever its mode."""
+    try:
+        return backing.open_regular(dirfd, stored, writable=False)
+    except PermissionError:
+        path_fd = backing.open_path(dirfd, stored)
+    try:
+        with backing.widened(path_fd, stat.S_IRUSR):
+            return backing.reopen_regular(path_fd, writable=False)
+    finally:
+        os.close(path_fd)
 
 
 def _parsed(clear: bytes) -> ClearHeader:
