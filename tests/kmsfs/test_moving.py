@@ -211,7 +211,7 @@ def test_export_goes_on_after_being_killed(place: Place, large: Path) -> None:
         code = run_until(place, ["export", place.ciphertext, copy], is_half_way, signal.SIGKILL)
         assert code == -signal.SIGKILL or (number and code is None)
         assert is_whole(copy, large)
-    (copy / "named oddly" / ".kmsfs.part.0.0").write_bytes(b"of an export that was killed")
+    (copy / ".kmsfs.part.0.0").write_bytes(b"of an export that was killed")
     report = counts(succeed(place, "export", "--json", "--verify", place.ciphertext, copy))
     assert report["unchanged"] >= 1
     assert differences(snapshot(copy), snapshot(large)) == []
