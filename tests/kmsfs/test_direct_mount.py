@@ -110,7 +110,7 @@ def test_others_are_answered_while_an_opening_waits(volume: Place, running_agent
 
 
 def test_an_agent_that_stays_away(volume: Place, running_agent: RunningAgent) -> None:
-    """It is waited for once, not once for each file, then openings are ENOKEY; and it is asked again later."""
+    """It is waited for once, not once for each file; then openings are ENOKEY, until it is back."""
     running_agent.stop()
     assert [opens(file(volume, index)) for index in range(20)] == [errno.ENOKEY] * 20
     assert len(os.listdir(volume.mountpoint / "directory")) == 40
