@@ -24,7 +24,7 @@ from kmsfs.inodes import Directory, Node
 from kmsfs.jobs import Call, called, patiently
 from kmsfs.loading import Loader
 from kmsfs.records import STORED_XATTR_PREFIX
-from kmsfs.visiting import Place, Steps, files, refusal
+from kmsfs.visiting import Place, Refusal, Steps, files, refusal
 
 _PIECE_BYTES: Final = 1 << 20
 
@@ -76,7 +76,7 @@ def reencrypt_files(
     loader = Loader(core.volume.description, core.volume.keyring)
     for seen in files(core, top, recursive=recursive):
         if not isinstance(seen, Place):
-            yield seen
+            yield seen if isinstance(seen, Refusal) else None
             continue
         before = tally.seen_bytes
         if since_ns is not None and _is_born_since(core, seen, since_ns):

@@ -5,6 +5,7 @@ is written in one piece: cut short, each file is done or is not, and done again 
 volume in use: an open file goes on under its new header.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
@@ -13,20 +14,20 @@ from functools import partial
 from typing import Final
 
 from kmsfs import backing, header, kms
-from kmsfs.bucketkeys import BucketKey
 from kmsfs.core import Core
 from kmsfs.errors import CorruptFileError, KeyUnavailableError, KmsfsError
-from kmsfs.header import ClearHeader, FileKeys
+from kmsfs.header import ClearHeader
 from kmsfs.inodes import Node
 from kmsfs.jobs import Call, called, patiently
 from kmsfs.keycounts import Stands
 from kmsfs.kms import Kms, Under
 from kmsfs.visiting import Place, Refusal, Steps, files, refusal
 from kmsfs.volume import CUSTOMER, DIRECT, BucketKeyEntry, VolumeDescription
-from kmsfs.wrapping import Mode, SealingKey, policy_reference, referenced_policy
+from kmsfs.wrapping import BLOB_SIZE_MAX, Mode, SealingKey, policy_reference, referenced_policy
 
 # A visit that may have missed what was moved meanwhile is made again, with little left to do.
 _VISITS_MAX: Final = 3
+_GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
 
 
 @dataclass(slots=True)
@@ -127,10 +128,11 @@ class _Rewrapping:
                 self._tally.seen += not self._is_again
                 yield None
                 continue
-            # What is being made aside may be under any key until it is there.
-            self.is_blind = True
-            if seen is not None:
+            if isinstance(seen, Refusal):
                 yield from self._refuse(seen)
+            # What is being made aside may be under any key until it is there.
+            self.is_blind |= seen is not None
+            yield None
         self._is_again = True
 
     def _refuse(self, told: Refusal) -> Iterator[Refusal]:
@@ -153,9 +155,9 @@ class _Rewrapping:
                 yield from self._rewrap(node, clear, key)
                 stands = Stands(key.mode, key.id)
                 self._tally.rewrapped += 1
-        except FileNotFoundError:
-            return
         except (KmsfsError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _GONE:
+                return
             self.is_blind |= stands is None
             yield from self._refuse(refusal(core, place.parent, place.stored, error))
         finally:
@@ -196,7 +198,7 @@ class _Rewrapping:
             old = self._core.volume.keyring.get(clear.reference, clear.mode)
             data_key = yield from patiently(partial(header.unwrap, clear, volume.volume_id, old))
             blob = yield from called(partial(kms.encrypt, service, key_arn, data_key, wanted.context))
-            return _Wrapped(policy_reference(policy), blob)
+            return _wrapped(policy, blob)
         before = referenced_policy(clear.reference)
         context = kms.file_context(volume.volume_id, before, clear.file_id)
         source = Under(volume.policies[before].key_arn, context)
@@ -204,7 +206,7 @@ class _Rewrapping:
         is_current = (
             result.key_material_id is not None and result.key_material_id == result.source_material_id
         )
-        return None if is_current and before == policy else _Wrapped(policy_reference(policy), result.blob)
+        return None if is_current and before == policy else _wrapped(policy, result.blob)
 
     def _service(self) -> Kms:
         service = self._core.volume.agent
@@ -215,7 +217,15 @@ class _Rewrapping:
     def _rewrap(self, node: Node, clear: ClearHeader, key: SealingKey) -> Iterator[Call]:
         """Write the header of a file anew, after all that opening it checks."""
         core = self._core
-        keys = yield from patiently(partial(self._keys, clear, key))
+        volume = core.volume
+        volume_id = volume.description.volume_id
+        old = volume.keyring.get(clear.reference, clear.mode)
+        keys = yield from patiently(partial(header.rewrap, clear, volume_id, old, key))
+        # Once before it takes the place of what is known to be good.
+        opening = volume.keyring.get(key.id, key.mode)
+        again = yield from patiently(partial(header.unlock, _parsed(keys.clear), volume_id, opening))
+        if again != keys:
+            raise KeyUnavailableError("what was wrapped anew opens as another key")
         file = yield from patiently(partial(core.attributes.open_file, node, writable=True))
         try:
             chunks = file.chunks
@@ -227,15 +237,14 @@ class _Rewrapping:
         finally:
             core.files.release(chunks.inode)
 
-    def _keys(self, clear: ClearHeader, key: SealingKey) -> FileKeys:
-        """Return the file's keys with a new wrapping, which has been opened once."""
-        volume = self._core.volume
-        volume_id = volume.description.volume_id
-        old = volume.keyring.get(clear.reference, clear.mode)
-        keys = header.rewrap(clear, volume_id, old, key)
-        if isinstance(key, BucketKey) and header.unlock(_parsed(keys.clear), volume_id, key) != keys:
-            raise AssertionError("a data key that was just wrapped opens again")
-        return keys
+
+def _wrapped(policy: int, blob: bytes) -> _Wrapped:
+    if len(blob) > BLOB_SIZE_MAX:
+        raise KeyUnavailableError(
+            f"the service's ciphertext of a data key has {len(blob)} bytes, and a header has room for "
+            f"{BLOB_SIZE_MAX}"
+        )
+    return _Wrapped(policy_reference(policy), blob)
 
 
 def _opened(dirfd: int, stored: bytes) -> int:

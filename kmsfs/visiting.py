@@ -69,6 +69,10 @@ def _spelled(left: Refusal) -> Progress:
     return {"path": plain, "stored_path": os.fsdecode(left.stored), "reason": left.reason}
 
 
+class Aside(NamedTuple):
+    """Something that is being made under a name of kmsfs's own, to be put in its place later."""
+
+
 class Place(NamedTuple):
     """A regular file, seen at a place."""
 
@@ -77,7 +81,10 @@ class Place(NamedTuple):
     status: os.stat_result
 
 
-def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | Refusal | None]:
+Seen = Place | Aside | Refusal
+
+
+def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Seen | None]:
     """Yield a regular file itself, or each that is in a directory or below it; those with many names once.
 
     Args:
@@ -86,7 +93,7 @@ def files(core: Core, top: Node, *, recursive: bool = True) -> Iterator[Place | 
         recursive: go into directories below.
 
     Yields:
-        Files, directories and entries that cannot be looked at, and None for a file that is being made aside.
+        Files, what is made aside, directories and entries that cannot be looked at, and None for all others.
     """
     visit = _Visit(core, recursive=recursive)
     if not isinstance(top, Directory):
@@ -131,12 +138,12 @@ class _Visit:
         self._device = os.fstat(core.volume.root_fd).st_dev
         self._linked: set[int] = set()
 
-    def alone(self, node: Node) -> Iterator[Place | Refusal]:
+    def alone(self, node: Node) -> Iterator[Seen | None]:
         """Yield what is no directory."""
         if node.parent is not None:
             yield from self._entry(node.parent, node.stored)
 
-    def directory(self, directory: Directory) -> Iterator[Place | Refusal | None]:
+    def directory(self, directory: Directory) -> Iterator[Seen | None]:
         """Yield the files of a directory, and note the directories in it."""
         core = self._core
         try:
@@ -146,11 +153,11 @@ class _Visit:
             return
         for stored in entries:
             if stored.startswith(TEMPORARY_PREFIX):
-                yield None
+                yield Aside()
             elif not names.is_reserved(stored):
                 yield from self._entry(directory, stored)
 
-    def _entry(self, parent: Directory, stored: bytes) -> Iterator[Place | Refusal]:
+    def _entry(self, parent: Directory, stored: bytes) -> Iterator[Seen | None]:
         core = self._core
         try:
             status = backing.stat(core.directories.dirfd(parent), stored)
@@ -172,3 +179,5 @@ class _Visit:
                     return
                 self._linked.add(status.st_ino)
             yield Place(parent, stored, status)
+        else:
+            yield None
