@@ -217,7 +217,7 @@ class Directories:
 
     def write_record(self, dirfd: int, policy: int, binding: bytes | None) -> None:
         """Give a new directory its record: a fresh id, the policy of its parent, the binding of its place."""
-        record = DirectoryRecord(os.urandom(records.ID_SIZE), policy, binding)
+        record = DirectoryRecord(os.urandom(records.ID_SIZE), policy).tied(binding)
         backing.symlink(dirfd, RECORD_NAME, self._volume.records.seal(record))
 
     def is_empty(self, dirfd: int) -> bool:
@@ -290,7 +290,7 @@ class Directories:
         except CorruptNameError as error:
             raise MovedDirectoryError(f"a directory was moved: {error}") from error
         record = self._read_record(directory, place)
-        if place not in (record.binding, record.next_binding):
+        if not record.is_tied_to(place):
             raise MovedDirectoryError("a directory was moved: it was not put here by anybody with the key")
         return record
 

@@ -6,7 +6,6 @@ two places at the one where it is. Knows nothing of what else a crash leaves.
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 
 from kmsfs import backing, names, notes
 from kmsfs.bindings import Bindings
@@ -88,8 +87,8 @@ class Homes:
             try:
                 record = self._record(fd)
                 place = self.binding(found)
-                if record.next_binding is not None and place in (record.binding, record.next_binding):
-                    self._replace(fd, replace(record, binding=place, next_binding=None))
+                if place is not None and record.next_binding is not None and record.is_tied_to(place):
+                    self._replace(fd, record.tied(place))
                     backing.utimens_fd(fd, (found.status.st_atime_ns, found.status.st_mtime_ns))
             finally:
                 os.close(fd)

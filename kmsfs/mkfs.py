@@ -79,7 +79,7 @@ def make_volume(path: str, agent: Kms, plan: VolumePlan) -> volume.VolumeDescrip
     keyring.new_key()
     keyring.close()
     binding = Bindings(keys.bindings).root() if plan.parameters.bindings else None
-    root = DirectoryRecord(os.urandom(_ID_SIZE), binding=binding)
+    root = DirectoryRecord(os.urandom(_ID_SIZE)).tied(binding)
     record = RecordCipher(keys.records, keys.xattr).seal(root)
     _write(path, record, volume.dump(description, keys.mac))
     return description

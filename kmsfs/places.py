@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from os import stat_result
 from typing import Final
 
@@ -154,10 +153,10 @@ class Places:
         fd = backing.open_directory(self._directories.dirfd(parent), stored)
         try:
             record = self._record(fd)
-            if record is None or old not in (record.binding, record.next_binding):
+            if record is None or not record.is_tied_to(old):
                 yield
                 return
-            self._rewrite(fd, status, replace(record, binding=old, next_binding=new))
+            self._rewrite(fd, status, record.tied(old, new))
             try:
                 yield
             except BaseException:
@@ -165,7 +164,7 @@ class Places:
                 raise
             # It is tied to its new place either way.
             with suppress(OSError):
-                self._rewrite(fd, status, replace(record, binding=new, next_binding=None))
+                self._rewrite(fd, status, record.tied(new))
         finally:
             os.close(fd)
 

@@ -7,7 +7,7 @@ no I/O. Knows nothing of directories' contents or of who stores the sealed bytes
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -39,7 +39,9 @@ _PAD: Final = 16
 _NONCE_END: Final = xaes.SALT_SIZE + xaes.NONCE_SIZE
 # The kind is the number of bindings plus one, so that no kind is zero.
 _RECORD: Final = struct.Struct(">BH16s")
-_RECORD_SIZES: Final = {1: _RECORD.size, 2: _RECORD.size + ID_SIZE, 3: _RECORD.size + 2 * ID_SIZE}
+# Half of a binding leaves the target of a bound directory's record short enough to lie in ext4's inode.
+_BINDING_SIZE: Final = 8
+_RECORD_SIZES: Final = {1 + count: _RECORD.size + count * _BINDING_SIZE for count in range(3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class DirectoryRecord:
     Attributes:
         dir_id: 16 random bytes; names in the directory are sealed for it.
         policy: index of the encryption policy of what is created in it, 0 to 65535.
-        binding: 16 bytes that tie it to its parent directory and name; None when it is not bound.
+        binding: 8 bytes that tie it to its parent directory and name; None when it is not bound.
         next_binding: the same for the name that a rename under way gives it; only beside `binding`.
     """
 
@@ -57,6 +59,18 @@ class DirectoryRecord:
     policy: int = 0
     binding: bytes | None = None
     next_binding: bytes | None = None
+
+    def tied(self, place: bytes | None, next_place: bytes | None = None) -> "DirectoryRecord":
+        """Return the record tied to a place, and to one that it is about to get, by their bindings."""
+        return replace(
+            self,
+            binding=None if place is None else place[:_BINDING_SIZE],
+            next_binding=None if next_place is None else next_place[:_BINDING_SIZE],
+        )
+
+    def is_tied_to(self, place: bytes) -> bool:
+        """Say whether the directory may be found at a place, by its binding (16 bytes, as any place has)."""
+        return place[:_BINDING_SIZE] in (self.binding, self.next_binding)
 
 
 class RecordCipher:
@@ -81,7 +95,7 @@ class RecordCipher:
         plain = _RECORD.pack(1 + len(bindings), record.policy, record.dir_id) + b"".join(bindings)
         ordered = record.next_binding is None or record.binding is not None
         if not ordered or len(record.dir_id) != ID_SIZE or len(plain) != _RECORD_SIZES[plain[0]]:
-            raise AssertionError("ids and bindings have 16 bytes, a next binding stands beside a binding")
+            raise AssertionError("ids have 16 bytes, bindings 8, and a next one stands beside a binding")
         return self._seal(plain, _DIRECTORY_LABEL)
 
     def open(self, sealed: bytes) -> DirectoryRecord:
@@ -94,7 +108,7 @@ class RecordCipher:
         if len(plain) != _RECORD_SIZES.get(plain[0]):
             raise CorruptRecordError("a directory's record is of a newer kmsfs")
         _, policy, dir_id = _RECORD.unpack_from(plain)
-        first, second = plain[_RECORD.size :][:ID_SIZE], plain[_RECORD.size + ID_SIZE :]
+        first, second = plain[_RECORD.size :][:_BINDING_SIZE], plain[_RECORD.size + _BINDING_SIZE :]
         return DirectoryRecord(dir_id, policy, first or None, second or None)
 
     def seal_target(self, dir_id: bytes, target: bytes) -> bytes:

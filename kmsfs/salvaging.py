@@ -7,7 +7,7 @@ made under a directory's descriptor, so nobody can lead it elsewhere meanwhile.
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -245,24 +245,26 @@ class _Salvage:
         if self._bindings is not None and file.chunks.is_tied:
             note = notes.read(self._bindings, file.chunks)
             if not note.anywhere:
-                tied = file.chunks.binding, file.chunks.next_binding, *note.places
-                yield from self._place(source, self._bindings, tied)
+                tied = {file.chunks.binding, file.chunks.next_binding, *note.places}
+                yield from self._place(source, self._bindings, tied.__contains__)
 
     def _directory_place(self, source: _Source) -> Iterator[Loss]:
         if self._bindings is not None:
             directories = self._core.directories
             with suppress(*_REFUSALS):
                 record = directories.record_of(directories.dirfd(self._core.inodes.directory(source.nodeid)))
-                yield from self._place(source, self._bindings, (record.binding, record.next_binding))
+                yield from self._place(source, self._bindings, record.is_tied_to)
 
-    def _place(self, source: _Source, bindings: Bindings, tied: Sequence[bytes | None]) -> Iterator[Loss]:
+    def _place(
+        self, source: _Source, bindings: Bindings, is_tied_to: Callable[[bytes], bool]
+    ) -> Iterator[Loss]:
         """Tell of what has a name and is not tied to it."""
         node, directories = self._core.inodes[source.nodeid], self._core.directories
         if node.parent is None:
             return
         with suppress(*_REFUSALS):
             name = directories.plain_name(node.parent, node.stored)
-            if bindings.place(directories.dir_id(node.parent), name) not in tied:
+            if not is_tied_to(bindings.place(directories.dir_id(node.parent), name)):
                 yield Loss(source.path, "its place: somebody without the key put it here")
 
     def _content(self, source: _Source, file: File, fd: int) -> Iterator[Loss]:

@@ -58,7 +58,7 @@ class OfflineVolume:
         )
         self.missing: dict[bytes, str] = {}
         self.bindings = Bindings(self.keys.bindings) if bindings else None
-        root = DirectoryRecord(os.urandom(16), binding=self.bindings.root() if self.bindings else None)
+        root = DirectoryRecord(os.urandom(16)).tied(self.bindings.root() if self.bindings else None)
         os.symlink(self.records.seal(root), os.fsencode(path / ".kmsfs"))
 
     @contextmanager

@@ -55,9 +55,9 @@ class Sealed:
     def record(self, target: bytes) -> tuple[bytes, list[bytes]]:
         """Return the dir_id and the bindings in a directory's record."""
         record = siv_open(self._records, b"kmsfs directory 1", base64url_decode(target))
-        if len(record) != {1: 19, 2: 35, 3: 51}.get(record[0] if record else 0):
+        if len(record) != {1: 19, 2: 27, 3: 35}.get(record[0] if record else 0):
             raise Refused("not a directory's record")
-        return record[3:19], [record[at : at + 16] for at in range(19, len(record), 16)]
+        return record[3:19], [record[at : at + 8] for at in range(19, len(record), 8)]
 
     def target(self, dir_id: bytes, stored: bytes) -> bytes:
         """Return the target of a symbolic link."""

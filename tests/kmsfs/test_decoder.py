@@ -56,7 +56,7 @@ class Maker:
 
     def directory(self, path: bytes, binding: bytes) -> bytes:
         """Give the directory at a stored path its record; return its dir_id."""
-        record = DirectoryRecord(os.urandom(16), binding=binding)
+        record = DirectoryRecord(os.urandom(16)).tied(binding)
         os.symlink(self.records.seal(record), os.path.join(path, b".kmsfs"))
         return record.dir_id
 

@@ -16,13 +16,13 @@ OTHER_ID = b"directory no. 02"
 sixteen_bytes = st.binary(min_size=16, max_size=16)
 
 
-@given(sixteen_bytes, st.integers(0, 0xFFFF), st.lists(sixteen_bytes, max_size=2))
+@given(sixteen_bytes, st.integers(0, 0xFFFF), st.lists(st.binary(min_size=8, max_size=8), max_size=2))
 def test_directory_records_round_trip(dir_id: bytes, policy: int, bindings: list[bytes]) -> None:
     """A record comes back, and has the size that format.md works out for its kind."""
     record = DirectoryRecord(dir_id, policy, *bindings)
     sealed = CIPHER.seal(record)
     assert CIPHER.open(sealed) == record
-    assert len(sealed) == (47, 68, 90)[len(bindings)]
+    assert len(sealed) == (47, 58, 68)[len(bindings)]
 
 
 @given(st.binary(min_size=1, max_size=3055).filter(lambda target: 0 not in target))
@@ -111,7 +111,7 @@ def test_every_bit_of_a_value_counts() -> None:
             CIPHER.open_xattr_value(ID, b"user.n", bytes(changed))
 
 
-@pytest.mark.parametrize("plain", [b"\0" * 19, b"\1" * 18, b"\2" * 19, b"\1" * 35, b"\4" * 67, b"\3" * 35])
+@pytest.mark.parametrize("plain", [b"\0" * 19, b"\1" * 18, b"\2" * 19, b"\1" * 35, b"\4" * 67, b"\3" * 27])
 def test_records_of_other_kinds_are_refused(plain: bytes) -> None:
     """A record that authenticates but has another kind or length than format 1 is refused."""
     sealed = base64url.encode(CIPHER._siv.encrypt(plain, [b"kmsfs directory 1"]))

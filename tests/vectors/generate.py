@@ -108,8 +108,8 @@ def _name(cipher: SivNames, dir_id: bytes, name: bytes) -> dict[str, str | None]
 def _records(cipher: RecordCipher, owner: bytes) -> dict[str, list[dict[str, Any]]]:
     records = (
         DirectoryRecord(owner),
-        DirectoryRecord(owner, 0xFFFF, b"B" * 16),
-        DirectoryRecord(owner, 1, b"B" * 16, b"N" * 16),
+        DirectoryRecord(owner, 0xFFFF, b"B" * 8),
+        DirectoryRecord(owner, 1, b"B" * 8, b"N" * 8),
     )
     return {
         "directory_records": [
