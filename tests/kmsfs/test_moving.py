@@ -46,8 +46,13 @@ def counts(output: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("--plain-names", "--chunk-size", "64K"), ("--chunk-size", "1M")],
-    ids=["default", "plain names", "large chunks"],
+    [
+        (),
+        ("--plain-names", "--chunk-size", "64K"),
+        ("--no-bindings", "--chunk-size", "1M"),
+        ("--mode", "direct"),
+    ],
+    ids=["default", "plain names", "large chunks", "direct"],
 )
 def test_round_trip(place: Place, source: Path, options: tuple[str, ...]) -> None:
     """What goes in is there on a mount, and what comes out is as it went in, in every respect."""
@@ -60,6 +65,23 @@ def test_round_trip(place: Place, source: Path, options: tuple[str, ...]) -> Non
     succeed(place, "export", "--verify", f"{place.ciphertext}:some", place.directory / "copy")
     assert differences(snapshot(place.directory / "copy"), snapshot(source)) == []
     assert times(place.directory / "copy") == times(source)
+
+
+def test_customers_keys(place: Place, source: Path) -> None:
+    """A volume under a key of one's own takes and gives with that key; a directory under another has none."""
+    for name in ("key", "other"):
+        (place.directory / name).write_bytes(os.urandom(32))
+        (place.directory / name).chmod(0o600)
+    key, both = ("--customer-key-file", "key"), ("--customer-key-file", "key", "--customer-key-file", "other")
+    place.init("--mode", "customer", "--customer-key-file", str(place.directory / "key"))
+    (place.directory / "empty").mkdir()
+    succeed(place, "import", *key, "empty", f"{place.ciphertext}:closed")
+    succeed(place, "policy", "set", *both, f"{place.ciphertext}:closed", "--mode", "customer")
+    result = run(place, "import", *key, source, f"{place.ciphertext}:closed")
+    assert result.returncode == ExitCode.INCOMPLETE
+    assert succeed(place, "import", *both, "--verify", source, f"{place.ciphertext}:closed")
+    succeed(place, "export", *both, "--verify", place.ciphertext, "copy")
+    assert differences(snapshot(place.directory / "copy" / "closed"), snapshot(source)) == []
 
 
 def test_report(place: Place, source: Path) -> None:
