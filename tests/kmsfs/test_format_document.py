@@ -44,7 +44,7 @@ def test_worked_sizes_of_names(row: list[str]) -> None:
 LAYOUTS = {
     "offset | size | field |\n| ---: | ---: | --- |\n| 0 | 6": 512,
     "offset | size | field of the block": 96,
-    "offset | size | field |\n| ---: | ---: | --- |\n| 0 | 1": 51,
+    "offset | size | field |\n| ---: | ---: | --- |\n| 0 | 1": 35,
 }
 
 
