@@ -17,7 +17,7 @@ from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.directkeys import DirectKeys
 from kmsfs.errors import CorruptVolumeError, KeyUnavailableError
 from kmsfs.keyring import Keyring, PolicyKeys
-from kmsfs.kms import Kms
+from kmsfs.kms import DataKey, Kms
 from kmsfs.patience import Patience
 from kmsfs.volume import BucketKeyEntry, Policy, VolumeDescription
 from kmsfs.wrapping import policy_reference
@@ -30,23 +30,19 @@ class Fetched(NamedTuple):
     made: BucketKeyEntry | None = None
 
 
-def new_volume_key(service: Kms, key_id: str, volume_id: bytes) -> tuple[bytes, bytes, str]:
-    """Make the volume key of a new volume.
+def new_volume_key(service: Kms, key_id: str, volume_id: bytes) -> DataKey:
+    """Make the volume key of a new volume, 32 bytes.
 
     Args:
         service: who makes it.
         key_id: key id, key ARN, alias name or alias ARN.
         volume_id: 16 bytes.
 
-    Returns:
-        The volume key (32 bytes), its CiphertextBlob, and the ARN of the KMS key behind it.
-
     Raises:
         KeyUnavailableError: the service refuses.
         AgentError: it cannot be asked.
     """
-    made = kms.generate_data_key(service, key_id, kms.volume_context(volume_id))
-    return made.plaintext, made.blob, made.key_arn
+    return kms.generate_data_key(service, key_id, kms.volume_context(volume_id))
 
 
 def fetch_volume_key(

@@ -15,7 +15,7 @@ from kmsfs import backing, customerkeys, datakeys, locking, volume, volumedir
 from kmsfs.bindings import Bindings
 from kmsfs.customerkeys import CustomerKeys
 from kmsfs.errors import VolumeError
-from kmsfs.kms import Kms
+from kmsfs.kms import DataKey, Kms
 from kmsfs.records import DirectoryRecord, RecordCipher
 from kmsfs.volumekeys import VolumeKeys
 
@@ -64,11 +64,12 @@ def make_volume(path: str, agent: Kms, plan: VolumePlan) -> volume.VolumeDescrip
     """
     _require_empty(path)
     volume_id = os.urandom(_ID_SIZE)
-    volume_key, blob, policy = _new_volume_key(agent, plan, volume_id)
-    keys = VolumeKeys.derive(volume_key, volume_id)
+    made, policy = _new_volume_key(agent, plan, volume_id)
+    keys = VolumeKeys.derive(made.plaintext, volume_id)
     bare = volume.VolumeDescription(
         volume_id=volume_id,
-        volume_key_blob=blob,
+        volume_key_blob=made.blob,
+        volume_key_material_id=made.key_material_id,
         policies=(policy,),
         parameters=plan.parameters,
         agent_url=plan.agent_url,
@@ -85,16 +86,17 @@ def make_volume(path: str, agent: Kms, plan: VolumePlan) -> volume.VolumeDescrip
     return description
 
 
-def _new_volume_key(agent: Kms, plan: VolumePlan, volume_id: bytes) -> tuple[bytes, bytes, volume.Policy]:
-    """Return the volume key, what the description keeps of it, and the volume's own policy."""
+def _new_volume_key(agent: Kms, plan: VolumePlan, volume_id: bytes) -> tuple[DataKey, volume.Policy]:
+    """Return the volume key with what the description keeps of it, and the volume's own policy."""
     if plan.customer_key is not None:
         check = customerkeys.new_check(plan.customer_key, volume_id)
         policy = volume.Policy(0, "", volume.CUSTOMER, plan.chunk_shift, check)
         wrapping = CustomerKeys((plan.customer_key,)).require(policy, volume_id)
         volume_key = os.urandom(customerkeys.KEY_SIZE)
-        return volume_key, customerkeys.wrap_volume_key(wrapping, volume_key, volume_id), policy
-    volume_key, blob, key_arn = datakeys.new_volume_key(agent, plan.key_id, volume_id)
-    return volume_key, blob, volume.Policy(0, key_arn, plan.mode, plan.chunk_shift)
+        blob = customerkeys.wrap_volume_key(wrapping, volume_key, volume_id)
+        return DataKey(volume_key, blob, "", None), policy
+    made = datakeys.new_volume_key(agent, plan.key_id, volume_id)
+    return made, volume.Policy(0, made.key_arn, plan.mode, plan.chunk_shift)
 
 
 def _require_empty(path: str) -> None:

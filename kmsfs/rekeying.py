@@ -125,7 +125,7 @@ def _with_volume_key(
     plaintext = kms.decrypt(service, result.key_arn, result.blob, context)
     if not hmac.compare_digest(VolumeKeys.derive(plaintext, description.volume_id).mac, keys.mac):
         raise KeyUnavailableError("the agent gave back another key than the one that it was to wrap anew")
-    return replace(description, volume_key_blob=result.blob)
+    return replace(description, volume_key_blob=result.blob, volume_key_material_id=result.key_material_id)
 
 
 def _with_policy(

@@ -48,6 +48,7 @@ _COMMENT: Final = (
 _MAC_LINE: Final = re.compile(rb"mac: ([0-9a-f]{64})\n")
 _MAC_LINE_SIZE: Final = 70
 _BLOB_SIZE_MAX: Final = 6144
+_OPTIONAL: Final = frozenset({"agent_url", "volume_key_material_id"})
 _KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
 _IDENTIFIER: Final = fields.text("[0-9a-f]{32}")
 _DIGEST: Final = fields.text("[0-9a-f]{64}")
@@ -126,6 +127,8 @@ class VolumeDescription:
     Attributes:
         volume_id: 16 random bytes.
         volume_key_blob: CiphertextBlob of the volume key, under the KMS key of policy 0.
+        volume_key_material_id: the KMS key material that it is under; None where the service does not tell,
+            or the key is the customer's.
         policies: the first is the volume's own; their indexes count from 0.
         bucket_keys: oldest first.
         parameters: what is fixed when the volume is made.
@@ -145,6 +148,7 @@ class VolumeDescription:
     features: tuple[str, ...] = ()
     agent_url: str | None = None
     in_use_since: str | None = None
+    volume_key_material_id: str | None = None
     format: int = FORMAT
 
 
@@ -170,6 +174,7 @@ def dump(description: VolumeDescription, mac_key: bytes) -> bytes:
         VolumeError: it has outgrown the size that `load` accepts.
     """
     optional_agent = {} if description.agent_url is None else {"agent_url": description.agent_url}
+    material_id = description.volume_key_material_id
     tree = {
         "format": description.format,
         "volume_id": description.volume_id.hex(),
@@ -181,6 +186,7 @@ def dump(description: VolumeDescription, mac_key: bytes) -> bytes:
         },
         **optional_agent,
         "policies": [_policy_tree(policy) for policy in description.policies],
+        **({} if material_id is None else {"volume_key_material_id": material_id}),
         "volume_key_blob": fields.base64_text(description.volume_key_blob),
         "bucket_keys": [
             {
@@ -268,7 +274,7 @@ def _description(node: Node) -> VolumeDescription:
             f"the volume needs features that this kmsfs does not know: {', '.join(sorted(unknown))}; "
             "use a newer kmsfs",
         )
-    description = VolumeDescription(**fields.record(tree, _DESCRIPTION, optional=frozenset({"agent_url"})))
+    description = VolumeDescription(**fields.record(tree, _DESCRIPTION, optional=_OPTIONAL))
     indexes = [policy.index for policy in description.policies]
     if not indexes or indexes != list(range(len(indexes))) or len(indexes) > POLICY_INDEX_MAX:
         raise StrictYamlError("policies are not numbered from 0 on")
@@ -363,6 +369,7 @@ _DESCRIPTION: Final[Mapping[str, Callable[[Node], Any]]] = {
     "parameters": _parameters,
     "agent_url": fields.text(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,2048}"),
     "policies": fields.sequence(_policy),
+    "volume_key_material_id": _DIGEST,
     "volume_key_blob": _blob,
     "bucket_keys": fields.sequence(_bucket_key),
 }

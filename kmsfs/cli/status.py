@@ -75,6 +75,7 @@ def _volume_as_dict(volume: VolumeReport) -> dict[str, object]:
             }
             for policy in description.policies
         ],
+        "volume_key_material_id": description.volume_key_material_id,
         "bucket_keys": [
             {
                 "id": entry.id.hex(),
@@ -105,9 +106,11 @@ def _volume_pairs(volume: VolumeReport) -> Iterator[tuple[str, object]]:
     for policy in volume.description.policies:
         key = policy.key_arn or "a key of the customer's"
         yield f"policy {policy.index}", f"{key} ({policy.mode}), chunks of {1 << policy.chunk_shift} bytes"
+    if volume.description.volume_key_material_id is not None:
+        yield "volume key", f"under key material {volume.description.volume_key_material_id}"
     for entry in volume.description.bucket_keys:
         material = entry.key_material_id or "unknown"
-        yield "bucket key", f"{entry.id.hex()}, made {entry.created} under key material {material}"
+        yield "bucket key", f"{entry.id.hex()}, made {entry.created}, under key material {material}"
     if volume.holder is not None:
         yield "in use by", volume.holder
     yield "condition", _CONDITIONS[volume.condition].format(volume.description.in_use_since)

@@ -41,7 +41,7 @@ def new_key(client: AgentClient) -> str:
 
 def new_volume(client: AgentClient, *key_ids: str) -> tuple[bytes, VolumeDescription]:
     """Return the volume key and the description of a new volume with a policy per key."""
-    volume_key, blob, key_arn = new_volume_key(client, key_ids[0], VOLUME_ID)
+    volume_key, blob, key_arn, _ = new_volume_key(client, key_ids[0], VOLUME_ID)
     policies = tuple(Policy(index, arn) for index, arn in enumerate((key_arn, *key_ids[1:])))
     return volume_key, VolumeDescription(VOLUME_ID, blob, policies)
 

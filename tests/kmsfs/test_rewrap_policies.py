@@ -127,7 +127,7 @@ def test_a_customers_key(volume: Place, shared_agent: RunningAgent, keys: list[s
         rotate(client, keys[0])
     assert told(place, "rewrap", "--files", place.ciphertext)["files"]["rewrapped"] == FILES
     assert under(place, "customer") == FILES
-    succeed(place, "policy", "set", directory, "--key", keys[0], "--mode", "bucket")
+    succeed(place, "policy", "set", directory, "--key", keys[0], "--mode", "bucket", *given)
     assert told(place, "rewrap", "--files", place.ciphertext, code=ExitCode.INCOMPLETE)["left"]
     told(place, "rewrap", "--files", place.ciphertext, *given)
     reads(place)

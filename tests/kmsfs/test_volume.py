@@ -54,6 +54,7 @@ descriptions = st.builds(
     parameters=st.builds(Parameters, st.sampled_from(["siv", "plain"])),
     agent_url=st.none() | st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60),
     in_use_since=st.none() | moments,
+    volume_key_material_id=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
 )
 
 
