@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The service makes and opens its store, and runs its self-tests, before it answers.
 _START_SECONDS = 60
+# One that serves says so at once; whoever asks has better to do than to wait for one that hangs.
+_ANSWER_SECONDS = 10
 
 
 def ensure_running(url: str) -> None:
@@ -55,7 +57,7 @@ def ensure_running(url: str) -> None:
 
 
 def _probe(url: str) -> None:
-    with AgentClient(url) as client:
+    with AgentClient(url, timeout_seconds=_ANSWER_SECONDS) as client:
         client.status()
 
 

@@ -41,6 +41,15 @@ def volume(place: Place) -> Place:
 
 
 @pytest.fixture
+def own_volume(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
+    """A new volume, not mounted, under an agent of its own."""
+    made = Place(short_directory, user_of(running_agent))
+    made.init()
+    yield made
+    made.discard()
+
+
+@pytest.fixture
 def disk_volume(place: Place) -> Iterator[Place]:
     """A new volume, mounted, on a disk of its own."""
     where = place.directory / "disk"

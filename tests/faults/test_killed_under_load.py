@@ -13,17 +13,15 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
 
-import pytest
-
 import trees
 from agents import RunningAgent
-from backgrounds import Place, user_of
+from backgrounds import Place
 from kmsfs.cli.codes import ExitCode
 
 ROUNDS = int(os.environ.get("KMSFS_KILL_ROUNDS", "3"))
@@ -131,15 +129,6 @@ def versions(content: bytes, slot: int) -> set[int]:
     return found
 
 
-@pytest.fixture
-def volume(short_directory: Path, running_agent: RunningAgent) -> Iterator[Place]:
-    """A new volume, not mounted, under an agent of its own."""
-    made = Place(short_directory, user_of(running_agent))
-    made.init()
-    yield made
-    made.discard()
-
-
 Deeds = Mapping[int, Callable[[], object]]
 """After how many promises what is done; the last of it ends the filesystem."""
 
@@ -195,8 +184,9 @@ def check_unmounted(volume: Place) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def test_filesystem_killed(volume: Place) -> None:
+def test_filesystem_killed(own_volume: Place) -> None:
     """Killed at any moment, a volume mounts again with every synced byte; deep verification finds nothing."""
+    volume = own_volume
     chance = Random("moments")  # noqa: S311 - chooses moments
     kept: list[tuple[Path, Promises]] = []
     assert volume.mount().returncode == 0
@@ -210,8 +200,9 @@ def test_filesystem_killed(volume: Place) -> None:
     check_unmounted(volume)
 
 
-def test_agent_killed(volume: Place, running_agent: RunningAgent) -> None:
+def test_agent_killed(own_volume: Place, running_agent: RunningAgent) -> None:
     """Writers do not notice that the agent is killed and comes back; a crashed volume waits for it."""
+    volume = own_volume
     assert volume.mount().returncode == 0
     tops = [volume.mountpoint / str(number) for number in range(WRITERS)]
     deeds = {
