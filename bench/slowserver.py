@@ -61,6 +61,7 @@ class SlowOperations(pyfuse3.Operations):
         self._delay_seconds = 0.0
         self._next_read_seconds = 0.0
         self._slow_reads = 0
+        self._hurry = trio.Event()
 
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:  # noqa: ARG002 - pyfuse3's signature
         """Find an entry."""
@@ -205,7 +206,8 @@ class SlowOperations(pyfuse3.Operations):
         if self._next_read_seconds:
             seconds, self._next_read_seconds = self._next_read_seconds, 0
             self._slow_reads += 1
-            await trio.sleep(seconds)
+            with trio.move_on_after(seconds):
+                await self._hurry.wait()
         with _errors():
             return os.pread(fh, size, off)
 
@@ -280,6 +282,8 @@ class SlowOperations(pyfuse3.Operations):
             self._delay_seconds = float(value) / 1000
         elif name == SLOW_NEXT_READ:
             self._next_read_seconds = float(value) / 1000
+            self._hurry.set()
+            self._hurry = trio.Event()
         else:
             await self._wait()
             with _errors():

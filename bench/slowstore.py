@@ -64,7 +64,7 @@ class SlowStore:
         os.setxattr(self._mountpoint, DELAY, str(milliseconds).encode())
 
     def slow_next_read(self, milliseconds: float) -> None:
-        """See `measuring.Store`."""
+        """See `measuring.Store`; ends the slow read that there is."""
         os.setxattr(self._mountpoint, SLOW_NEXT_READ, str(milliseconds).encode())
 
     def slow_reads_begun(self) -> int:

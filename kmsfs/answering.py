@@ -61,7 +61,7 @@ class Answering:
         except WaitNeededError as wait:
             # The buffer is the next request's; this one will be looked at again.
             again = partial(handler, self._operations, request, memoryview(bytes(body)))
-            return Delayed(request, Later(wait.work, again), asks=True)
+            return Delayed(request, Later(wait.work, again), asks=wait.asks_agent)
         except Exception as error:  # noqa: BLE001 - one request must not end the mount
             self._refuse(request, error)
             return None
@@ -73,7 +73,7 @@ class Answering:
         try:
             answer = later.finish()
         except WaitNeededError as wait:
-            return Delayed(request, Later(wait.work, later.finish), asks=True)
+            return Delayed(request, Later(wait.work, later.finish), asks=wait.asks_agent)
         except Exception as error:  # noqa: BLE001 - one request must not end the mount
             self._refuse(request, error)
             return None

@@ -74,18 +74,20 @@ class KeyUnavailableError(KmsfsError):
 
 
 class WaitNeededError(Exception):
-    """What was asked for needs an answer of the agent first. No error, and nothing that a program ever sees.
+    """What was asked for needs an answer of the agent or the store first. No program ever sees it.
 
     Whoever runs requests calls `work` in a worker thread, then makes the same call again: until one does not
     raise this. What `work` finds out, a refusal included, that call gets. Nothing has changed before it.
 
     Args:
-        work: takes as long as the agent; may run in several threads, and raises nothing.
+        work: takes as long as that; may run in several threads, and raises nothing.
+        asks_agent: whether it waits for the agent rather than the store.
     """
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__("the agent has to be asked first")
+    def __init__(self, work: Callable[[], None], *, asks_agent: bool = True) -> None:
+        super().__init__("the agent or the store has to be asked first")
         self.work = work
+        self.asks_agent = asks_agent
 
 
 class ReservedNameError(KmsfsError):

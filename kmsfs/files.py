@@ -14,9 +14,10 @@ from typing import Final
 from kmsfs import descriptors
 from kmsfs.errors import CorruptFileError
 from kmsfs.file import File
-from kmsfs.header import NewFile, is_direct
+from kmsfs.header import HEADER_PEEK_SIZE, NewFile, is_direct
 from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
+from kmsfs.peeking import Peeking
 from kmsfs.volume import VolumeDescription
 
 # Of all descriptors one in so many, and never more than these, are kept on closed files.
@@ -33,6 +34,7 @@ class Files:
 
     def __init__(self, volume: OpenVolume) -> None:
         self._loader = Loader(volume.description, volume.keyring)
+        self._peeking = Peeking(volume.root_fd, HEADER_PEEK_SIZE, may_wait=volume.keyring.may_wait)
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
         self._most_idle = descriptors.share(_PART_IDLE, _MOST_IDLE)
@@ -71,6 +73,7 @@ class Files:
             new: from `new_file`, for this file alone.
             binding: of its place; None where nothing is tied to its place.
         """
+        self._peeking.forget(inode)
         self._created = file = File(self._loader.start(fd, inode, new, binding))
         # What was just made has no capabilities.
         file.has_no_capability = True
@@ -101,7 +104,7 @@ class Files:
         Raises:
             CorruptFileError: it is not a file of this volume, or its length is wrong.
             KeyUnavailableError: its key cannot be had.
-            WaitNeededError: the KMS has to be asked first.
+            WaitNeededError: the KMS or the store has to be asked first.
         """
         try:
             file = self._read(fd, inode)
@@ -119,6 +122,8 @@ class Files:
         Raises:
             KeyUnavailableError: its key cannot be had.
         """
+        # Its header may be changed through this.
+        self._peeking.forget(inode)
         try:
             _require_file(os.fstat(fd), inode)
             return File(self._loader.load(fd, inode))
@@ -187,7 +192,7 @@ class Files:
     def _read(self, fd: int, inode: int) -> File:
         status = os.fstat(fd)
         _require_file(status, inode)
-        chunks = self._loader.load(fd, inode)
+        chunks = self._loader.open(fd, inode, self._peeking.read(fd, inode))
         if status.st_size != chunks.backing_size:
             reason = "truncated" if status.st_size < chunks.backing_size else "extended"
             raise CorruptFileError(inode, None, reason)

@@ -134,6 +134,11 @@ class Keyring:
             raise CorruptHeaderError(f"no bucket key {reference.hex()} belongs to this volume")
         raise CorruptHeaderError(f"policy {referenced_policy(reference)} is not of mode {mode.name.lower()}")
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether WaitNeededError is raised, rather than waited in the call."""
+        return self._may_wait
+
     def let_wait(self) -> None:
         """From now on raise WaitNeededError where the KMS has to be asked, rather than ask it in the call."""
         self._may_wait = True

@@ -63,7 +63,10 @@ class Loader:
             KeyUnavailableError: its key cannot be had.
             WaitNeededError: the KMS has to be asked first.
         """
-        raw = os.pread(fd, header.HEADER_PEEK_SIZE, 0)
+        return self.open(fd, inode, os.pread(fd, header.HEADER_PEEK_SIZE, 0))
+
+    def open(self, fd: int, inode: int, raw: bytes) -> ChunkFile:
+        """Do as `load` with the beginning of the file in hand."""
         try:
             keys = self._unlock(raw)
             session = header.read_session(keys, raw)
