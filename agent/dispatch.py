@@ -4,7 +4,6 @@ An answer exists only once its audit entry is durable, refusals included. Knows 
 """
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,6 +16,7 @@ from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
 from agent.authz import explain
 from agent.authz.authorize import authorize, require_managed
+from agent.ids import new_id
 from agent.keys.principal import Principal
 from agent.operations import managed, table
 from agent.operations.handler import Handler
@@ -125,7 +125,7 @@ async def _make_managed_key(
         name = managed.missing(kms, target)
         if name is not None:
             require_managed(kms, principal, target, name, request)
-            async with audit.entry(None, "CreateKey", str(uuid.uuid4()), "AWS Internal") as entry:
+            async with audit.entry(None, "CreateKey", new_id(), "AWS Internal") as entry:
                 entry.region = kms.region
                 key = await trio.to_thread.run_sync(managed.create, kms, name)
                 entry.add_resource(key.arn)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +25,7 @@ from agent.api.errors import (
 )
 from agent.api.operations import ADMINISTRATION, OPERATIONS
 from agent.http import Reply, Request
+from agent.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +123,7 @@ class Endpoint:
 
 def new_request_id() -> str:
     """Return an id for a request, as the caller and the audit log are told."""
-    return str(uuid.uuid4())
+    return new_id()
 
 
 def asked_for(request: Request) -> str:
@@ -159,12 +160,19 @@ def _user_agent(request: Request) -> str | None:
 
 
 def _operation_name(request: Request) -> str:
-    service, _, target = (request.header(b"x-amz-target") or b"").partition(b".")
-    content_type = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-    name = target.decode("ascii", "replace")
-    if content_type != _CONTENT_TYPE or name not in _SERVICES.get(service, {}):
+    name = _named(request.header(b"x-amz-target") or b"", request.header(b"content-type") or b"")
+    if name is None:
         raise UnknownOperationException
     return name
+
+
+@lru_cache(maxsize=256)
+def _named(target: bytes, content_type: bytes) -> str | None:
+    """Return the operation that these headers name, if there is one; most requests have had them before."""
+    service, _, operation = target.partition(b".")
+    name = operation.decode("ascii", "replace")
+    known = content_type.partition(b";")[0].strip().lower() == _CONTENT_TYPE
+    return name if known and name in _SERVICES.get(service, {}) else None
 
 
 def _reply(status: int, request_id: str, body: bytes) -> Reply:

@@ -5,7 +5,6 @@ next round. Knows nothing of requests.
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +14,7 @@ from agent.api.enums import KeyState, Origin, RotationType
 from agent.api.errors import KMSInvalidStateException, ServiceError
 from agent.audit.errors import AuditUnavailableError
 from agent.audit.log import AuditLog
+from agent.ids import new_id
 from agent.keys import imports
 from agent.keys import rotation as rules
 from agent.keys.key import Key
@@ -92,7 +92,7 @@ async def _do(
 ) -> bool:
     """Return whether it was done; when not, that is recorded too."""
     try:
-        async with audit.entry(None, event_name, str(uuid.uuid4()), _SOURCE) as entry:
+        async with audit.entry(None, event_name, new_id(), _SOURCE) as entry:
             entry.region = kms.region
             entry.add_resource(key.arn)
             entry.service_event_details = await trio.to_thread.run_sync(deed, kms, key)

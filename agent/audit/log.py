@@ -11,7 +11,6 @@ are written first once the log works again.
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -28,6 +27,7 @@ from agent.audit.health import Health
 from agent.audit.journal import HOUR_SECONDS, Journal
 from agent.audit.usage import UsageIndex
 from agent.crypto.digestkey import DigestKey
+from agent.ids import new_id
 from agent.keys.principal import Principal
 
 _LOG: Final = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class AuditLog:
                 principal=principal,
                 event_name=operation_name,
                 request_id=request_id,
-                event_id=str(uuid.uuid4()),
+                event_id=new_id(),
                 event_time=self._now(),
                 source=source,
                 region=region or self._region,

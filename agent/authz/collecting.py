@@ -4,6 +4,7 @@ A policy that is kept but cannot be read, because another version kept it, denie
 """
 
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -11,7 +12,6 @@ from agent.authz.context import RequestContext
 from agent.authz.facts import Facts
 from agent.keys.principal import Principal
 from agent.operations.granted import grant_for
-from agent.operations.kms import Kms
 from agent.policy.document import Document, PolicyKind
 from agent.policy.errors import PolicyError
 from agent.policy.evaluate import Decision, MatchedGrant, Policies, Request, evaluate
@@ -49,15 +49,44 @@ def collect(facts: Facts, *, resource: str = "*", key_policy: str | None = None)
         kms.account_id,
         RequestContext(facts),
     )
-    policies = Policies(
-        key=None if text is None else document(text, PolicyKind.KEY),
-        identity=_identity(kms, principal),
-        boundary=None if boundary is None else document(boundary, PolicyKind.BOUNDARY),
-        session=[document(policy, PolicyKind.SESSION) for policy in principal.session_policies],
-        guard=() if kms.guard is None else (document(kms.guard, PolicyKind.GUARD),),
-        grants=_grants(facts),
+    policies = documents(
+        key=text,
+        identity=[policy.document for policy in kms.store.identity_policies(identity_arn(principal))],
+        administrator=principal.administrator,
+        boundary=boundary,
+        session=principal.session_policies,
+        guard=kms.guard,
     )
-    return request, policies
+    return request, policies._replace(grants=_grants(facts))
+
+
+def documents(
+    *,
+    key: str | None,
+    identity: Sequence[str],
+    administrator: bool,
+    boundary: str | None,
+    session: Sequence[str],
+    guard: str | None,
+) -> Policies:
+    """Return policies as they are evaluated, without grants.
+
+    Args:
+        key: the key policy.
+        identity: of the caller.
+        administrator: whether the caller has the built-in one besides, as the first.
+        boundary: of the caller.
+        session: of the caller's session.
+        guard: limits everybody.
+    """
+    own = [document(text, PolicyKind.IDENTITY) for text in identity]
+    return Policies(
+        key=None if key is None else document(key, PolicyKind.KEY),
+        identity=[_ALLOW_ALL, *own] if administrator else own,
+        boundary=None if boundary is None else document(boundary, PolicyKind.BOUNDARY),
+        session=[document(text, PolicyKind.SESSION) for text in session],
+        guard=() if guard is None else (document(guard, PolicyKind.GUARD),),
+    )
 
 
 def identity_arn(principal: Principal) -> str:
@@ -82,12 +111,6 @@ def _read(text: str, kind: PolicyKind) -> Document:
 # Read, a policy takes up to a hundred times its length: together these hold 300 MB at the very worst.
 _short = lru_cache(maxsize=512)(_read)
 _long = lru_cache(maxsize=16)(_read)
-
-
-def _identity(kms: Kms, principal: Principal) -> list[Document]:
-    policies = kms.store.identity_policies(identity_arn(principal))
-    documents = [document(policy.document, PolicyKind.IDENTITY) for policy in policies]
-    return [_ALLOW_ALL, *documents] if principal.administrator else documents
 
 
 def _grants(facts: Facts) -> tuple[MatchedGrant, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from agent.api.errors import AccessDeniedException
 from agent.api.shapes.keys import Tag
+from agent.keys.identity import PrincipalProfile
 from agent.keys.principal import Principal
 from services import ACCOUNT, Service
 
@@ -331,3 +332,40 @@ async def test_a_guard_limits_everybody(service: Service) -> None:
     service.kms = replace(service.kms, guard=json.dumps(document))
     with pytest.raises(AccessDeniedException, match="no service control policy allows the kms:ListKeys"):
         await service.call("ListKeys")
+
+
+async def test_what_was_allowed_is_asked_again_when_a_policy_changes(service: Service) -> None:
+    """Each policy that has a say counts from the moment that it is put, though the same was asked before."""
+    key, alice = (await service.create_key()).key_id, service.callers.alice
+    named: dict[str, Any] = {"key_id": key, "plaintext": b"t"}
+    use = {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}
+
+    async def allowed() -> bool:
+        """Ask, twice: what is remembered is what was decided."""
+        first = await may(service, alice, "Encrypt", **named)
+        assert await may(service, alice, "Encrypt", **named) is first
+        return first
+
+    assert not await allowed()
+    service.allow(alice, use)
+    assert await allowed()
+    await service.put_policy(key, to(ROOT, "kms:PutKeyPolicy"))
+    assert not await allowed()
+    await service.put_policy(key, to(ROOT, "kms:*"), to(alice.arn, "kms:Encrypt", "Deny"))
+    assert not await allowed()
+    await service.put_policy(key, to(ROOT, "kms:*"))
+    assert await allowed()
+    boundary = json.dumps({"Version": "2012-10-17", "Statement": [{**use, "Action": "kms:Decrypt"}]})
+    with service.kms.store.write() as transaction:
+        transaction.put(PrincipalProfile(alice.arn, boundary=boundary))
+    assert not await allowed()
+    with service.kms.store.write() as transaction:
+        transaction.put(PrincipalProfile(alice.arn))
+    assert await allowed()
+    alice = replace(alice, session_policies=(boundary,))
+    assert not await allowed()
+    alice = service.callers.alice
+    service.kms = replace(service.kms, guard=boundary)
+    assert not await allowed()
+    service.kms = replace(service.kms, guard=None)
+    assert await allowed()

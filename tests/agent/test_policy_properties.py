@@ -8,6 +8,7 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.authz import remembered
 from agent.policy.conditions import Condition
 from agent.policy.document import Document, Effect, PolicyKind, dump
 from agent.policy.evaluate import Decision, MatchedGrant, Policies, Request, evaluate
@@ -202,3 +203,22 @@ def test_wildcards_match_what_an_expression_matches(written: str, text: str) -> 
     expression = "".join(wildcards.get(letter) or re.escape(letter) for letter in written)
     expected = re.fullmatch(expression, text, re.DOTALL) is not None
     assert pattern(written, variables=True).matches(text, {}) is expected
+
+
+@given(POLICIES, REQUESTS)
+def test_what_is_remembered_holds_for_every_request(policies: Policies, request: Request) -> None:
+    """A decision that was made without looking at a request is the one on any: context and grants."""
+    if policies.key is None:
+        return
+    texts = remembered._Texts(
+        administrator=False,
+        key=dump(policies.key),
+        identity=tuple(map(dump, policies.identity)),
+        boundary=None if policies.boundary is None else dump(policies.boundary),
+        session=tuple(map(dump, policies.session)),
+        guard=dump(policies.guard[0]) if policies.guard else None,
+    )
+    asker = request.principal
+    caller = remembered._Caller(asker.arn, asker.account_id, asker.role_arn)
+    if remembered._is_allowed(caller, request.action, request.resource, request.resource_account, texts):
+        assert evaluate(request, policies).allowed
