@@ -58,10 +58,16 @@ class Places:
             place = node.binding or self._directories.binding(node)
         except CorruptNameError as error:
             raise CorruptFileError(node.inode, None, f"{MOVED}: {error}") from error
-        if place in (chunks.binding, chunks.next_binding) or not chunks.is_tied:
+        is_here = place in (chunks.binding, chunks.next_binding)
+        if (is_here and not node.others) or not chunks.is_tied:
             return
         note = notes.read(bindings, chunks)
-        if place not in note.places and not note.anywhere:
+        if note.anywhere:
+            return
+        if node.others:
+            # The kernel does not say by which of the names it is opened.
+            raise CorruptFileError(node.inode, None, f"{MOVED}: nobody with the key gave it a second name")
+        if not is_here and place not in note.places:
             raise CorruptFileError(node.inode, None, f"{MOVED}: it was not put here by anybody with the key")
 
     @contextmanager

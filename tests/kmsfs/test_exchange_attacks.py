@@ -12,7 +12,7 @@ import pytest
 
 from belonging import LONG, Place, at, content, exchange, furnish, refused, stored
 from kmsfs.bindings import NOTE_NAME
-from kmsfs.errors import CorruptRecordError, MovedDirectoryError
+from kmsfs.errors import CorruptFileError, CorruptRecordError, MovedDirectoryError
 from offline import ME, ROOT, OfflineVolume, find, make, mkdir, names_in, read, write
 
 
@@ -64,6 +64,22 @@ def test_a_file_in_another_s_place_is_refused(volume: OfflineVolume, name: str) 
     PUT_IN_PLACE[name](stored(volume, b"secret"), stored(volume, b"a", b"file"))
     with volume.core() as core:
         assert refused(core, b"a", b"file")
+
+
+def test_a_forged_link_is_refused_under_both_names(volume: OfflineVolume) -> None:
+    """Whichever was looked up last: the kernel does not say by which of two names it opens a file."""
+    link, target = stored(volume, b"a", b"file"), stored(volume, b"file")
+    link.unlink()
+    link.hardlink_to(target)
+    for names in (((b"file",), (b"a", b"file")), ((b"a", b"file"), (b"file",))):
+        with volume.core() as core:
+            nodeids = {find(core, path[-1], at(core, *path[:-1])) for path in names}
+            assert len(nodeids) == 1
+            for _ in range(2):
+                with pytest.raises(CorruptFileError, match="moved"):
+                    core.open(nodeids.copy().pop(), os.O_RDONLY)
+    link.unlink()
+    assert content(volume, b"file") == b"top file"
 
 
 def test_a_live_exchange_is_refused_too(volume: OfflineVolume) -> None:
