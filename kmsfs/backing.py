@@ -120,14 +120,18 @@ def list_names(dirfd: int) -> list[bytes]:
         os.close(fd)
 
 
-def any_names(dirfd: int, *, only_directories: bool = False) -> Iterator[bytes]:
+def any_names(dirfd: int) -> Iterator[bytes]:
     """Yield raw names until the caller has seen enough: is a directory empty?"""
+    for entry in any_entries(dirfd):
+        yield os.fsencode(entry.name)
+
+
+def any_entries(dirfd: int) -> Iterator[os.DirEntry[str]]:
+    """Yield entries until the caller has seen enough."""
     fd = open_listing(dirfd)
     try:
         with os.scandir(fd) as entries:
-            for entry in entries:
-                if not only_directories or entry.is_dir(follow_symlinks=False):
-                    yield os.fsencode(entry.name)
+            yield from entries
     finally:
         os.close(fd)
 

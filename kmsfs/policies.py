@@ -27,6 +27,7 @@ from kmsfs.visiting import Refusal
 from kmsfs.volume import Policy, VolumeDescription
 
 _MAX_REFUSED: Final = 100
+_TURN_SECONDS: Final = 0.1
 
 
 class SetPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +45,7 @@ class SetPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     key: str | None = None
     mode: Literal["bucket", "direct", "customer"] | None = None
     chunk_shift: Annotated[int, msgspec.Meta(ge=12, le=20)] | None = None
-    customer_key: bytes | None = None
+    customer_key: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] | None = None
 
     def __repr__(self) -> str:
         return f"SetPolicy({self.path!r})"
@@ -89,7 +90,9 @@ def set_policy(core: Core, request: SetPolicy) -> Job:
         old = core.directories.policy(top)
         wanted = _wanted(request, _policy(opened.description, old))
         # One at a time: the next finds the policy that this one adds, its keys at hand.
-        yield from called(opened.live.turn.acquire)
+        while not (yield from called(partial(opened.live.turn.acquire, timeout=_TURN_SECONDS))):
+            # The one before may need the thread.
+            pass
         try:
             policy, keys = yield from called(partial(_secured, opened, wanted))
             if keys is not None:

@@ -27,6 +27,7 @@ _TIMEOUT_SECONDS: Final = 3.0
 _MAX_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _BACKLOG: Final = 8
+_MAX_CALLS: Final = 4
 
 Conversation = Generator[bytes | Call | None, None, None]
 
@@ -74,6 +75,8 @@ async def answer(door: socket.socket, converse: Callable[[bytes], Conversation])
     When the other side goes away, the conversation is closed where it was.
     """
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(door))
+    # Of their own, so that whatever is asked here keeps no program on the mount from a thread.
+    threads = trio.CapacityLimiter(_MAX_CALLS)
 
     async def serve(stream: trio.SocketStream) -> None:
         with suppress(trio.BrokenResourceError):
@@ -84,7 +87,7 @@ async def answer(door: socket.socket, converse: Callable[[bytes], Conversation])
                 return
             with closing(converse(line)) as conversation:
                 for step in conversation:
-                    await _do(step, stream)
+                    await _do(step, stream, threads)
 
     await trio.serve_listeners(serve, [listener])
 
@@ -97,11 +100,11 @@ async def _line(stream: trio.SocketStream) -> bytes:
     return said.partition(b"\n")[0] if b"\n" in said else b""
 
 
-async def _do(step: bytes | Call | None, stream: trio.SocketStream) -> None:
+async def _do(step: bytes | Call | None, stream: trio.SocketStream, threads: trio.CapacityLimiter) -> None:
     if isinstance(step, bytes):
         await stream.send_all(step)
     elif step is not None:
-        await trio.to_thread.run_sync(step.work)
+        await trio.to_thread.run_sync(step.work, limiter=threads)
     else:
         await trio.lowlevel.checkpoint()
 

@@ -35,10 +35,10 @@ def below(core: Core, top: Directory) -> Iterator[Directory | None]:
             try:
                 if directory is not top:
                     yield directory
-                for stored in _names(core, directory):
+                for entry in _entries(core, directory):
                     if pace.is_over():
                         yield None
-                    node = _directory(core, directory, stored, device)
+                    node = _directory(core, directory, entry, device)
                     if node is not None:
                         pending.append(node)
             finally:
@@ -53,19 +53,20 @@ def _held(directory: Directory) -> Directory:
     return directory
 
 
-def _names(core: Core, directory: Directory) -> list[bytes]:
+def _entries(core: Core, directory: Directory) -> Iterator[os.DirEntry[str]]:
     try:
-        stored = list(backing.any_names(core.directories.dirfd(directory), only_directories=True))
+        yield from backing.any_entries(core.directories.dirfd(directory))
     except OSError as error:
-        if error.errno in GONE:
-            return []
-        raise
-    return [name for name in stored if not names.is_reserved(name)]
+        if error.errno not in GONE:
+            raise
 
 
-def _directory(core: Core, parent: Directory, stored: bytes, device: int) -> Directory | None:
-    """Return a directory's node, one reference to it taken; None where there is none any more."""
+def _directory(core: Core, parent: Directory, entry: os.DirEntry[str], device: int) -> Directory | None:
+    """Return a directory's node, one reference to it taken; None where there is none, or none any more."""
+    stored = os.fsencode(entry.name)
     try:
+        if not entry.is_dir(follow_symlinks=False) or names.is_reserved(stored):
+            return None
         status = backing.stat(core.directories.dirfd(parent), stored)
     except OSError as error:
         if error.errno in GONE:

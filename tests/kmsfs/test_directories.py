@@ -81,6 +81,36 @@ def test_a_record_that_is_gone_is_not_made_on_a_read_only_mount(volume: OfflineV
     assert not os.path.lexists(stored(volume, b"empty") + b"/.kmsfs")
 
 
+def test_a_new_record_has_the_policy_above(volume: OfflineVolume) -> None:
+    """An empty directory without a record gets one with the policy of the directory that it is in."""
+    with volume.core() as core:
+        parent = core.inodes.directory(find(core, b"full"))
+        mkdir(core, b"bare", parent.nodeid)
+        core.directories.set_policy(parent, 7)
+        path = volume.stored_path(core, b"bare", parent.nodeid)
+    os.unlink(path + b"/.kmsfs")
+    with volume.core() as core:
+        bare = core.inodes.directory(find(core, b"bare", find(core, b"full")))
+        assert core.directories.policy(bare) == 7
+
+
+def test_setting_a_policy_changes_nothing_else(volume: OfflineVolume) -> None:
+    """Id, place and times of a directory stay, also of one that its owner may not write to."""
+    path = os.path.dirname(record(volume, b"full"))
+    os.chmod(path, 0o500)
+    os.utime(path, ns=(1, 2))
+    with volume.core() as core:
+        full = core.inodes.directory(find(core, b"full"))
+        before = core.directories.dir_id(full)
+        core.directories.set_policy(full, 7)
+    status = os.stat(path)
+    assert (stat.S_IMODE(status.st_mode), status.st_atime_ns, status.st_mtime_ns) == (0o500, 1, 2)
+    with volume.core() as core:
+        full = core.inodes.directory(find(core, b"full"))
+        assert (core.directories.dir_id(full), core.directories.policy(full)) == (before, 7)
+        find(core, b"inside", full.nodeid)
+
+
 def replaced(volume: OfflineVolume, target: bytes | None) -> None:
     """Put another symlink, or nothing, in the place of the full directory's record."""
     path = record(volume, b"full")

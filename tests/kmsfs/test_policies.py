@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.api.operations import PUT_KEY_POLICY
+from agent.api.shapes.policies import PutKeyPolicyRequest
+from agent.client import AgentClient
 from kmsfs import volume as volumes
 from kmsfs.cli.codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agents import RunningAgent
@@ -290,6 +294,59 @@ def test_a_key_that_is_gone(mounted: Place, shared_agent: RunningAgent, key: str
     assert mounted.umount().returncode == 0
     assert mounted.mount().returncode == 0
     assert (top / "new").read_bytes() == b"again"
+
+
+def delete_key(agent: RunningAgent, key: str) -> None:
+    """Schedule a key's deletion."""
+    agent_does(agent, "key", "schedule-deletion", key, "--days", "7")
+
+
+def deny_key(agent: RunningAgent, key: str) -> None:
+    """Forbid everybody to use a key."""
+    account = key.split(":")[4]
+    everybody = {"Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Resource": "*"}
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "kms:*", **everybody},
+            {"Effect": "Deny", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], **everybody},
+        ],
+    }
+    with AgentClient(agent.url) as client:
+        client.call(PUT_KEY_POLICY, PutKeyPolicyRequest(key_id=key, policy=json.dumps(document)))
+
+
+@pytest.mark.parametrize(
+    ("take_away", "reason"),
+    [(delete_key, "pending deletion"), (deny_key, "not authorized")],
+    ids=["gone", "denied"],
+)
+@pytest.mark.parametrize("mode", ["bucket", "direct"])
+def test_a_key_that_may_not_be_used(
+    mounted: Place,
+    shared_agent: RunningAgent,
+    key: str,
+    take_away: Callable[[RunningAgent, str], None],
+    reason: str,
+    mode: str,
+) -> None:
+    """Whatever the reason, it is told, and costs the files under the key alone."""
+    top = mounted.mountpoint / "top"
+    top.mkdir()
+    policy(mounted, "set", top, "--key", key, "--mode", mode)
+    (top / "file").write_bytes(b"content")
+    assert mounted.umount().returncode == 0
+    take_away(shared_agent, key)
+    assert mounted.mount().returncode == 0
+    assert os.listdir(top) == ["file"]
+    with pytest.raises(OSError, match="key") as refused:
+        (top / "file").read_bytes()
+    assert refused.value.errno == errno.ENOKEY
+    assert key_of(top / "file") == key
+    told = mounted.status()["running"]["policies"][1]
+    assert reason in told["unavailable"]
+    (mounted.mountpoint / "other").write_bytes(b"other")
+    (top / "file").unlink()
 
 
 def test_a_crash_without_the_key(mounted: Place, shared_agent: RunningAgent, key: str) -> None:
