@@ -32,7 +32,9 @@ from kmsfs import backing
 
 CHANGE_NOTHING = frozenset(
     {
+        "any_entries",
         "any_names",
+        "birth_ns",
         "close",
         "getxattr",
         "is_memory",
@@ -52,6 +54,7 @@ CHANGE_NOTHING = frozenset(
         "stat",
         "warm",
         "will_need",
+        "xattrs",
     }
 )
 THROUGH_OTHERS = frozenset({"widened"})
@@ -190,8 +193,8 @@ class Recorder:
         self._real["utimens_fd"](fd, times_ns)
         self.journal.append(Mode(self.node(fd), None))
 
-    def setxattr(self, fd: int, name: bytes, value: bytes) -> None:
-        self._real["setxattr"](fd, name, value)
+    def setxattr(self, fd: int, name: bytes, value: bytes, flags: int = 0) -> None:
+        self._real["setxattr"](fd, name, value, flags)
         self.journal.append(Attribute(self.node(fd), name, value))
 
     def removexattr(self, fd: int, name: bytes) -> None:
@@ -202,6 +205,10 @@ class Recorder:
 
     def fsync(self, fd: int, *, data_only: bool) -> None:
         self.journal.append(Synced(self.node(fd), data_only))
+
+    def fsync_and_close(self, fd: int) -> None:
+        self.journal.append(Synced(self.node(fd)))
+        os.close(fd)
 
     def fsync_directory(self, dirfd: int) -> None:
         if self.dies and isinstance(self.journal[-1], Renamed):

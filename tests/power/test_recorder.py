@@ -49,9 +49,12 @@ CHANGING_CALLS = frozenset(
 OFF_THE_STORE = frozenset(
     {
         "backing.py",  # it is what the recorder is put under
+        "channel.py",  # the kernel's FUSE device
         "daemonize.py",  # a pipe and the terminal
         "locking.py",  # what is written in the lock file is for people; what it holds is decided by nothing
         "logs.py",  # the log
+        "moving.py",  # what is copied out of a volume
+        "plainside.py",  # the same
         "salvaging.py",  # what it writes lies outside of the volume
         "statusdoor.py",  # a socket
     }
