@@ -5,6 +5,7 @@ already is told by when an inode was made. Works on a volume in use: a file that
 changes meanwhile, is left as it is.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -171,17 +172,29 @@ def _require_same(
         raise _LeftError("changed meanwhile; do it again")
 
 
-def _content(source: File, copy: File, tally: Tally) -> Iterator[None]:
+def _content(source: File, copy: File, tally: Tally) -> Iterator[Call | None]:
     """Copy what is in a file; holes stay holes."""
     geometry = source.chunks.geometry
     may_have_holes = source.chunks.may_have_holes
     length = geometry.chunk_size if may_have_holes else _PIECE_BYTES
     for offset in range(0, source.size, length):
         if not (may_have_holes and source.chunks.is_hole(offset >> geometry.chunk_shift)):
-            copy.write(offset, source.read(offset, length))
+            copy.write(offset, (yield from _read(source, offset, length)))
         tally.seen_bytes += min(length, source.size - offset)
         yield None
     copy.truncate(source.size)
+
+
+def _read(source: File, plain_offset: int, length: int) -> Generator[Call, None, memoryview | bytes]:
+    """Read from a file, without having others wait for the store."""
+    try:
+        return source.read(plain_offset, length, cached_only=True)
+    except BlockingIOError:
+        yield from called(partial(backing.warm, source.chunks.fd, *source.extent(plain_offset, length)))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    return source.read(plain_offset, length)
 
 
 def _dress(core: Core, source: File, copy: File, status: os.stat_result) -> None:

@@ -27,6 +27,7 @@ from kmsfs.wrapping import BLOB_SIZE_MAX, Mode, SealingKey, policy_reference, re
 
 # A visit that may have missed what was moved meanwhile is made again, with little left to do.
 _VISITS_MAX: Final = 3
+_NOT_CACHED: Final = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
 _GONE: Final = frozenset({errno.ENOENT, errno.ESTALE})
 
 
@@ -146,7 +147,7 @@ class _Rewrapping:
         node = core.inodes.remember(place.status.st_ino, place.parent, place.stored, is_directory=False)
         stands: Stands | None = None
         try:
-            clear = self._clear(node, place)
+            clear = yield from self._clear(node, place)
             stands = Stands(clear.mode, clear.reference)
             key = yield from self._key(place, clear)
             if key is None:
@@ -165,14 +166,14 @@ class _Rewrapping:
                 self.used.add(stands)
             core.inodes.forget(node.nodeid, 1)
 
-    def _clear(self, node: Node, place: Place) -> ClearHeader:
+    def _clear(self, node: Node, place: Place) -> Generator[Call, None, ClearHeader]:
         """Return the clear part of a file's header: of an open one as it is in memory."""
         file = self._core.files.get(node.inode)
         if file is not None:
             return _parsed(file.chunks.clear)
         fd = _opened(self._core.directories.dirfd(place.parent), place.stored)
         try:
-            return header.parse(os.pread(fd, header.HEADER_PEEK_SIZE, 0))
+            return header.parse((yield from _beginning(fd)))
         finally:
             os.close(fd)
 
@@ -258,6 +259,18 @@ def _opened(dirfd: int, stored: bytes) -> int:
             return backing.reopen_regular(path_fd, writable=False)
     finally:
         os.close(path_fd)
+
+
+def _beginning(fd: int) -> Generator[Call, None, bytes]:
+    """Read a header, without having others wait for the store."""
+    raw = bytearray(header.HEADER_UNIT)
+    try:
+        if backing.pread_cached(fd, memoryview(raw), 0) == len(raw):
+            return bytes(raw)
+    except OSError as error:
+        if error.errno not in _NOT_CACHED:
+            raise
+    return (yield from called(partial(os.pread, fd, len(raw), 0)))
 
 
 def _parsed(clear: bytes) -> ClearHeader:
