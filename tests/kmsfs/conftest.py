@@ -10,6 +10,7 @@ import pytest
 
 from agents import RunningAgent
 from backgrounds import Place, user_of
+from encrypting import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,19 @@ def volume(place: Place) -> Place:
     """A new volume, not mounted."""
     place.init()
     return place
+
+
+@pytest.fixture
+def mounted(volume: Place) -> Place:
+    """A new volume, mounted."""
+    assert volume.mount().returncode == 0
+    return volume
+
+
+@pytest.fixture
+def key(shared_agent: RunningAgent) -> str:
+    """The ARN of a new KMS key."""
+    return new_key(shared_agent)
 
 
 @pytest.fixture
