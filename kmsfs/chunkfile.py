@@ -266,6 +266,12 @@ class ChunkFile:
                 backing.truncate(self.fd, 0)
             raise
 
+    def allow_holes(self) -> None:
+        """Have the header say that there may be holes."""
+        self._take_back(self._owed)
+        if Flags.SPARSE not in self._block.flags:
+            self._reseal(self._resized(self._block.size, self._block.flags | Flags.SPARSE))
+
     def rewrap(self, keys: FileKeys) -> None:
         """Go on with the same data key, wrapped in another way: one write of the header, if there is one.
 

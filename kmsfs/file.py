@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from kmsfs import backing
+from kmsfs import allocating, backing
 from kmsfs.chunkfile import ChunkFile
 from kmsfs.geometry import MAX_PLAIN_SIZE
 from kmsfs.header import FileKeys
@@ -79,7 +79,7 @@ class File:
         end = plain_offset + len(data)
         _check_size(end)
         if self._times_ns is None:
-            self._note_times()
+            self._hold_times()
         if plain_offset > size:
             self._extend(plain_offset)
             size = self.chunks.size
@@ -132,10 +132,44 @@ class File:
         with self._keeping_times():
             self.chunks.untie()
 
+    def allocate(self, plain_offset: int, length: int, *, keep_size: bool) -> None:
+        """Take room on the store for a range, and grow the file to its end unless `keep_size`.
+
+        Raises:
+            OSError: ENOSPC and EFBIG, the file as it was; EOPNOTSUPP where the store cannot.
+        """
+        end = plain_offset + length
+        _check_size(end)
+        self._hold_times()
+        allocating.allocate(self.chunks, plain_offset >> self._shift, ((end - 1) >> self._shift) + 1)
+        if end > self.chunks.size and not keep_size:
+            self._extend(end)
+
+    def zero(self, plain_offset: int, length: int) -> None:
+        """Make a range read as zeros as far as there is content; whole chunks of it take no room then.
+
+        Raises:
+            CorruptFileError: a chunk that is changed in part does not authenticate.
+            OSError: from the store; EOPNOTSUPP where it cannot, nothing changed.
+        """
+        size = self.chunks.size
+        end = min(plain_offset + length, size)
+        if plain_offset >= end:
+            return
+        self._hold_times()
+        first = -(-plain_offset >> self._shift)
+        last = (end >> self._shift) if end < size else ((size - 1) >> self._shift) + 1
+        if first < last:
+            allocating.punch(self.chunks, first, last)
+        head = min(first << self._shift, end)
+        for start, stop in ((plain_offset, head), (max(last << self._shift, head), end)):
+            if start < stop:
+                self.write(start, bytes(stop - start))
+
     def settle(self) -> None:
         """Bring to the store whatever is still only here: times, the header of a file never written to."""
-        if self._times_ns is None and not self.chunks.size and self.chunks.is_writable:
-            self._note_times()
+        if not self.chunks.size and self.chunks.is_writable:
+            self._hold_times()
         self.chunks.settle()
         if self._times_ns is not None:
             # A file of somebody else's may be written to, but has its times from the store alone.
@@ -168,15 +202,17 @@ class File:
         if self._times_ns is not None or not self.chunks.has_header:
             yield
             return
-        self._note_times()
+        self._hold_times()
         try:
             yield
         finally:
             self.settle()
 
-    def _note_times(self) -> None:
-        status = os.fstat(self.chunks.fd)
-        self._times_ns = status.st_atime_ns, status.st_mtime_ns
+    def _hold_times(self) -> None:
+        """Note what the times are before the store changes them."""
+        if self._times_ns is None:
+            status = os.fstat(self.chunks.fd)
+            self._times_ns = status.st_atime_ns, status.st_mtime_ns
 
     def _merge(self, first: int, head: int, data: memoryview, end: int, size: int) -> memoryview:
         """Return `data` widened to whole chunks with what the file holds around it."""

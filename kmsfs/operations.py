@@ -21,7 +21,7 @@ from kmsfs.file import File
 from kmsfs.handshake import Agreement
 from kmsfs.tree import Owner
 from kmsfs.waiting import Answer
-from kmsfs.wire import Opcode, Request, Valid
+from kmsfs.wire import Fallocate, Opcode, Request, Valid
 
 if TYPE_CHECKING:
     from kmsfs.listing import Listing
@@ -226,6 +226,19 @@ class Operations:
             self.core.attributes.clear_set_id(file)
         return wire.SIZE_OUT.pack(size, 0)
 
+    def fallocate(self, request: Request, body: memoryview) -> Answer:
+        """Take room, punch a hole, or write zeros; the kernel has written back what it held of a hole."""
+        handle, offset, length, mode = wire.FALLOCATE_IN.unpack_from(body)
+        file, keep_size = self._files[handle], bool(mode & Fallocate.KEEP_SIZE)
+        kind = mode & ~Fallocate.KEEP_SIZE
+        if kind & ~(Fallocate.PUNCH_HOLE | Fallocate.ZERO_RANGE):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if kind:
+            file.zero(offset, length)
+        if kind != Fallocate.PUNCH_HOLE:
+            file.allocate(offset, length, keep_size=keep_size)
+        return _DONE
+
     def release(self, request: Request, body: memoryview) -> Answer:
         """Close one handle."""
         (handle,) = wire.HANDLE_IN.unpack_from(body)
@@ -356,6 +369,7 @@ HANDLERS: Final[Mapping[int, Callable[[Operations, Request, memoryview], Answer]
     Opcode.FSYNCDIR: Operations.fsyncdir,
     Opcode.CREATE: Operations.create,
     Opcode.BATCH_FORGET: Operations.batch_forget,
+    Opcode.FALLOCATE: Operations.fallocate,
     Opcode.READDIRPLUS: Operations.readdirplus,
     Opcode.RENAME2: Operations.rename2,
 }

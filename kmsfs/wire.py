@@ -115,6 +115,14 @@ class Valid:
     KILL_SET_ID: Final = 1 << 11
 
 
+class Fallocate:
+    """Bits of a FALLOCATE's mode (linux/falloc.h)."""
+
+    KEEP_SIZE: Final = 1
+    PUNCH_HOLE: Final = 2
+    ZERO_RANGE: Final = 16
+
+
 OPEN_KILL_SET_ID: Final = 1
 WRITE_KILL_SET_ID: Final = 1 << 2
 SETXATTR_KILL_SET_GID: Final = 1

@@ -59,6 +59,21 @@ class FileMachine(RuleBasedStateMachine):
             self.model.extend(bytes(max(start - len(self.model), 0)))
             self.model[start:end] = content
 
+    @rule(data=st.data(), keep_size=st.booleans())
+    def allocate(self, data: st.DataObject, *, keep_size: bool) -> None:
+        start, end = sorted((self.place(data, "start"), self.place(data, "end")))
+        self.file.allocate(start, max(end - start, 1), keep_size=keep_size)
+        if not keep_size:
+            self.model.extend(bytes(max(start + max(end - start, 1) - len(self.model), 0)))
+
+    @rule(data=st.data())
+    def zero(self, data: st.DataObject) -> None:
+        start, end = sorted((self.place(data, "start"), self.place(data, "end")))
+        self.file.zero(start, end - start)
+        cut = min(end, len(self.model))
+        if start < cut:
+            self.model[start:cut] = bytes(cut - start)
+
     @rule(data=st.data())
     def append(self, data: st.DataObject) -> None:
         content = os.urandom(data.draw(st.integers(1, 1 << self.chunk_shift), "length"))

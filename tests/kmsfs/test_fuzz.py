@@ -160,7 +160,10 @@ TARGETS: dict[Callable[[bytes], None], list[bytes]] = {
     fuzz_base64url: [base64url.encode(ID), base64_text(ID).encode()],
     fuzz_name: [NAMES.seal(ID, b"n").name, NAMES.seal(ID, b"n" * 255).sidecar or b""],
     fuzz_plain_name: [b"name", b".kmsfs", b"kmsfs.long.", b"..", b"a/b"],
-    fuzz_directory_record: [CIPHER.seal(DirectoryRecord(ID)), CIPHER.seal(DirectoryRecord(ID, 1, ID[:8], ID[:8]))],
+    fuzz_directory_record: [
+        CIPHER.seal(DirectoryRecord(ID)),
+        CIPHER.seal(DirectoryRecord(ID, 1, ID[:8], ID[:8])),
+    ],
     fuzz_target: [CIPHER.seal_target(ID, b"../x")],
     fuzz_xattr_name: [CIPHER.seal_xattr_name(b"user.n")],
     fuzz_xattr_value: [CIPHER.seal_xattr_value(ID, b"user.n", b"value")],

@@ -35,9 +35,8 @@ OWN_TIMES = (
     "the kernel's writeback cache owns the times of a file, and has truncate(2) to the same size leave them"
     " to the filesystem, which it does not ask"
 )
-NO_FALLOCATE = "pyfuse3 has no request for fallocate; glibc writes where there is nothing, and else nothing"
 SEALED_TARGET = "a symlink's target is sealed for the directory that it is in"
-NO_TMPFILE = "pyfuse3 has no request for files without a name"
+NO_TMPFILE = "kmsfs makes no files without a name"
 NO_WHITEOUT = "a whiteout is a device node of overlayfs's, which kmsfs does not make"
 LIMIT = "the longest file has 2^62 bytes, and tmpfs's one less than 2^63"
 
@@ -64,8 +63,6 @@ EXPECTED = (
     ),
     Expected("test_clearing.test_truncating_to_the_same_size", "*", "x [mc]time", OWN_TIMES),
     Expected("test_sizes.test_truncate_to_the_same_size", "*", "x [mc]time", OWN_TIMES),
-    Expected("test_sizes.test_fallocate_of_what_is_there", "*", "x [mc]time", NO_FALLOCATE),
-    Expected("test_sizes.test_fallocate_takes_bits_away", "*", "*", NO_FALLOCATE),
     Expected("test_links.test_of_a_symlink_elsewhere", "*", "*", SEALED_TARGET),
     Expected("test_opening.test_without_a_name", "*", "*", NO_TMPFILE),
     Expected("test_renames.test_whiteout", "*", "*", NO_WHITEOUT),
