@@ -191,4 +191,5 @@ def _slow_read(volume: MountedVolume, path: Path, *, opens_first: bool) -> Itera
             time.sleep(PAUSE_SECONDS)
         yield reader
     finally:
+        volume.store.slow_next_read(0)
         reader.join()

@@ -150,7 +150,11 @@ class Volume:
         if self._process.stdin is not None:
             with self._process.stdin as typed:
                 typed.write(self._system.typed)
-        wait_until(self._process, self._is_ready)
+        try:
+            wait_until(self._process, self._is_ready)
+        except RuntimeError as error:
+            lines = self._output.read_text(errors="replace").strip().splitlines()
+            raise RuntimeError(f"{error}: {lines[-1]}" if lines else str(error)) from None
 
     def _is_ready(self) -> bool:
         return self._system.ready_line in self._output.read_bytes() and self._mountpoint.is_mount()
