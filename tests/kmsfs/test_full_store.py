@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kmsfs import backing
+from jobs import finish
+from kmsfs import backing, reencrypting, rewrapping
 from kmsfs.core import Core
 from kmsfs.errors import KmsfsError
 from kmsfs.file import File
@@ -230,3 +231,28 @@ def test_names_on_a_full_store(volume: OfflineVolume, store: Path, operation: st
             sidecar = volume.stored_path(core, fresh) + b".name"
             assert not os.path.lexists(sidecar)
         empty(store)
+
+
+def test_keys_are_wrapped_anew_without_room(volume: OfflineVolume, store: Path) -> None:
+    """Headers are written where they are, so a full store is no reason not to."""
+    fill(store, leave_pages=0)
+    done = rewrapping.Tally()
+    with volume.core(current=1) as core:
+        assert finish(rewrapping.rewrap_files(core, done)) == []
+        assert done.rewrapped == 1
+        assert read(core, b"untouched") == b"u" * 10_000
+
+
+@pytest.mark.parametrize("pages", range(3))
+def test_a_file_that_cannot_be_written_anew(volume: OfflineVolume, store: Path, pages: int) -> None:
+    """It is left with the reason, as it is, and nothing of the attempt stays."""
+    before = sorted(os.listdir(store))
+    fill(store, leave_pages=pages)
+    with volume.core() as core:
+        (left,) = finish(reencrypting.reencrypt_files(core, ROOT, reencrypting.Tally()))
+        assert os.strerror(errno.ENOSPC) in left.reason
+        empty(store)
+        assert sorted(os.listdir(store)) == before
+        assert read(core, b"untouched") == b"u" * 10_000
+        assert finish(reencrypting.reencrypt_files(core, ROOT, reencrypting.Tally())) == []
+    assert volume.read_file(b"untouched") == b"u" * 10_000
