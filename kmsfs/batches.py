@@ -26,6 +26,10 @@ _CORRUPT: Final = (CorruptFileError, CorruptHeaderError, CorruptNameError, Corru
 _FATAL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
+class StoppedError(OSError):
+    """A transfer met what would meet every other entry too: a full store, or the like."""
+
+
 class Problem(NamedTuple):
     """An entry that was not copied, or is not as its original.
 
@@ -63,7 +67,7 @@ class Report:
     directory: bytes
     problems: list[Problem] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
-    failure: OSError | None = None
+    failure: StoppedError | None = None
 
 
 class Worker:
@@ -90,7 +94,7 @@ class Worker:
             except (KmsfsError, OSError) as error:
                 try:
                     report.problems.append(problem_of(path, error))
-                except OSError as failure:
+                except StoppedError as failure:
                     report.failure = failure
                     return report
         return report
@@ -110,10 +114,10 @@ def problem_of(path: bytes, error: Exception) -> Problem:
     """Return what an error says of an entry.
 
     Raises:
-        OSError: it would say the same of all others.
+        StoppedError: it would say the same of all others.
     """
     if isinstance(error, OSError) and error.errno in _FATAL:
-        raise OSError(error.errno, error.strerror, path) from error
+        raise StoppedError(error.errno, error.strerror, path) from error
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Problem(path, text, is_damage=isinstance(error, _CORRUPT))
 

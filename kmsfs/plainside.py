@@ -16,7 +16,18 @@ from typing import Final
 
 from kmsfs import backing
 from kmsfs.records import XATTR_PREFIX
-from kmsfs.sides import PIECE_BYTES, XATTR_REFUSALS, Facts, Rights, Source, facts_of, own_rights
+from kmsfs.sides import (
+    OWNER_REFUSALS,
+    PIECE_BYTES,
+    TOLD_PREFIX,
+    XATTR_REFUSALS,
+    Facts,
+    Rights,
+    Source,
+    facts_of,
+    own_rights,
+    without_set_id,
+)
 
 PART_PREFIX: Final = b".kmsfs.part."
 _MAX_OPEN: Final = 256
@@ -142,7 +153,7 @@ class PlainSide:
         fd = backing.open_path(dirfd, name)
         try:
             status = os.fstat(fd)
-            lost = _give_away(fd, status, facts)
+            facts, lost = _given_away(fd, status, facts)
             if not stat.S_ISLNK(facts.mode):
                 if self._rights.uid:
                     backing.chmod(fd, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
@@ -263,7 +274,7 @@ class PlainWriting:
         """Give it its size and attributes, and its name."""
         if self._end < facts.size:
             os.ftruncate(self._fd, facts.size)
-        lost = _give_away(self._fd, os.fstat(self._fd), facts)
+        facts, lost = _given_away(self._fd, os.fstat(self._fd), facts)
         if xattrs:
             lost += _set_xattrs(self._fd, xattrs)
         os.fchmod(self._fd, stat.S_IMODE(facts.mode))
@@ -303,15 +314,16 @@ def _open_for_reading(dirfd: int, name: bytes) -> int:
         return os.open(name, _READ, dir_fd=dirfd)
 
 
-def _give_away(fd: int, status: os.stat_result, facts: Facts) -> list[str]:
-    """Change the owner, if it is another one."""
-    if (status.st_uid, status.st_gid) == (facts.uid, facts.gid):
-        return []
-    try:
-        backing.chown(fd, facts.uid, facts.gid)
-    except PermissionError:
-        return ["owner"]
-    return []
+def _given_away(fd: int, status: os.stat_result, facts: Facts) -> tuple[Facts, list[str]]:
+    """Change the owner, if it is another one; return the facts as they can be now, and what is lost."""
+    if (status.st_uid, status.st_gid) != (facts.uid, facts.gid):
+        try:
+            backing.chown(fd, facts.uid, facts.gid)
+        except OSError as error:
+            if error.errno not in OWNER_REFUSALS:
+                raise
+            return without_set_id(facts), ["owner"]
+    return facts, []
 
 
 def _xattrs(where: int | str) -> dict[bytes, bytes]:
@@ -321,7 +333,10 @@ def _xattrs(where: int | str) -> dict[bytes, bytes]:
         if error.errno != errno.EOPNOTSUPP:
             raise
         return {}
-    return {os.fsencode(name): os.getxattr(where, name) for name in names} if names else {}
+    if not names:
+        return {}
+    found = {os.fsencode(name): os.getxattr(where, name) for name in names}
+    return {name: value for name, value in found.items() if not name.startswith(TOLD_PREFIX)}
 
 
 def _set_xattrs(where: int | str, xattrs: Mapping[bytes, bytes]) -> list[str]:

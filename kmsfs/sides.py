@@ -13,10 +13,14 @@ from typing import Final, NamedTuple, Protocol
 
 PIECE_BYTES: Final = 1 << 20
 HERE: Final = b"."
+# What a mounted volume says of a file, and would not be true of a copy.
+TOLD_PREFIX: Final = b"kmsfs."
 # Of setxattr(2), where a store or a user has not these attributes; ENOSPC is ext4's word for one too large.
 XATTR_REFUSALS: Final = frozenset(
     {errno.EOPNOTSUPP, errno.EPERM, errno.E2BIG, errno.ERANGE, errno.ENOSPC, errno.ENAMETOOLONG}
 )
+# Of chown(2): not a right of this process, or, in a user namespace, nobody there.
+OWNER_REFUSALS: Final = frozenset({errno.EPERM, errno.EINVAL})
 
 
 class Facts(NamedTuple):
@@ -74,6 +78,11 @@ class Rights(NamedTuple):
         if facts.gid != gid and not stat.S_ISDIR(mode):
             mode &= ~stat.S_ISGID
         return facts._replace(mode=mode, uid=self.uid, gid=gid)
+
+
+def without_set_id(facts: Facts) -> Facts:
+    """Return the facts of a copy that could not be given to its owner: it must not run as somebody else."""
+    return facts._replace(mode=facts.mode & ~(stat.S_ISUID | stat.S_ISGID))
 
 
 def own_rights() -> Rights:

@@ -118,7 +118,8 @@ class Transfer:
         """Copy everything; yield what was not, as it is found.
 
         Raises:
-            OSError: the target is full, or the like; what is copied stays, for another attempt to go on from.
+            StoppedError: the target is full, or the like; what is copied stays, for another attempt to go on
+                from.
         """
         yield from self._run(None)
 

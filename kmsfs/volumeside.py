@@ -24,15 +24,24 @@ from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
 from kmsfs.plainside import data_ranges
 from kmsfs.records import XATTR_PREFIX
-from kmsfs.sides import HERE, XATTR_REFUSALS, Facts, Rights, Source, facts_of, own_rights
+from kmsfs.sides import (
+    HERE,
+    OWNER_REFUSALS,
+    TOLD_PREFIX,
+    XATTR_REFUSALS,
+    Facts,
+    Rights,
+    Source,
+    facts_of,
+    own_rights,
+    without_set_id,
+)
 from kmsfs.tree import Owner
 
 _MAX_KNOWN: Final = 1024
 _NEW_FILE: Final = 0o600
 _NEW_DIRECTORY: Final = stat.S_IRWXU
 _BLOCK_BYTES: Final = 512
-# What this filesystem itself says of a file, and a copy of it would not be true of.
-_TOLD_PREFIX: Final = b"kmsfs."
 
 
 class VolumeSide:
@@ -308,7 +317,7 @@ def _facts(entry: Entry) -> Facts:
 
 def _xattrs(core: Core, nodeid: int) -> dict[bytes, bytes]:
     names = core.xattrs.list(nodeid)
-    return {name: core.xattrs.get(nodeid, name) for name in names if not name.startswith(_TOLD_PREFIX)}
+    return {name: core.xattrs.get(nodeid, name) for name in names if not name.startswith(TOLD_PREFIX)}
 
 
 def _dress(core: Core, entry: Entry, facts: Facts, xattrs: Mapping[bytes, bytes] | None) -> list[str]:
@@ -317,7 +326,10 @@ def _dress(core: Core, entry: Entry, facts: Facts, xattrs: Mapping[bytes, bytes]
     if (status.st_uid, status.st_gid) != (facts.uid, facts.gid):
         try:
             core.attributes.setattr(nodeid, Changes(uid=facts.uid, gid=facts.gid))
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in OWNER_REFUSALS:
+                raise
+            facts = without_set_id(facts)
             lost.append("owner")
     if xattrs is not None:
         there = _xattrs(core, nodeid) if entry.size or xattrs or not stat.S_ISREG(status.st_mode) else {}
@@ -332,7 +344,7 @@ def _set_xattrs(
 ) -> list[str]:
     lost = []
     for name, value in xattrs.items():
-        if there.get(name) != value and not name.startswith(_TOLD_PREFIX):
+        if there.get(name) != value and not name.startswith(TOLD_PREFIX):
             try:
                 core.xattrs.set(nodeid, name, value)
             except (OSError, NameTooLongError) as error:

@@ -8,7 +8,7 @@ from typing import Final
 
 import agent.client
 from agent.api.errors import ServiceError
-from kmsfs import errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
+from kmsfs import batches, errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
 from kmsfs.cli.codes import MEANINGS, ExitCode
 from kmsfs.customerkeys import CustomerKeyError
 
@@ -35,6 +35,11 @@ _WHEN_LOCKED: Final = (
     "kmsfs mount -o ro DIR MOUNTPOINT, lets other commands read the volume."
 )
 
+_WHEN_STOPPED: Final = (
+    "Make room where the copy goes, if that is what is missing, and give the same command again: it goes on "
+    "from here."
+)
+
 # The first row whose class fits counts, so a class stands above its base.
 _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (locking.VolumeLockedError, ExitCode.IN_USE, _WHEN_LOCKED),
@@ -56,6 +61,7 @@ _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (statusdoor.NoAnswerError, ExitCode.MOUNT_POINT, "See how it is with: kmsfs status"),
     (options.MountOptionError, ExitCode.USAGE, ""),
     (errors.KmsfsError, ExitCode.DAMAGED, ""),
+    (batches.StoppedError, ExitCode.SYSTEM, _WHEN_STOPPED),
     (OSError, ExitCode.SYSTEM, ""),
     (KeyboardInterrupt, ExitCode.INTERRUPTED, ""),
 )

@@ -240,7 +240,7 @@ def test_a_full_store(place: Place) -> None:
     for number in range(60):
         (source / f"file {number}").write_bytes(os.urandom(60_000))
     result = run(place, "import", source, place.ciphertext)
-    assert (result.returncode, b"Make room where the ciphertext lies" in result.stderr) == (11, True)
+    assert (result.returncode, b"Make room where the copy goes" in result.stderr) == (11, True)
     grown = ["mount", "-o", "remount,size=64m", str(place.ciphertext)]
     subprocess.run(grown, check=True)
     report = succeed(place, "import", "--json", "--verify", source, place.ciphertext)
