@@ -139,6 +139,8 @@ def explain(path: str, *, principal: str | None, identity: bool, as_json: bool) 
         keys = [{**use._asdict(), "grant": use.command} for use in uses]
         click.echo(json.dumps({"keys": keys}, indent=2))
         return
+    if not uses:
+        show_line("The volume needs no KMS key.")
     for use in uses:
         policies = ", ".join(map(str, use.policies))
         show_line(f"{use.key_arn}, behind policy {policies}: add to its key policy")

@@ -1,4 +1,4 @@
-"""What stands under a key that cannot be had: it lists, nothing else suffers, and it comes back with the key."""
+"""What stands under a key that cannot be had: it lists, nothing else suffers, it comes back with the key."""
 
 from __future__ import annotations
 
