@@ -17,11 +17,13 @@ from kmsfs.counters import Counters
 from kmsfs.errors import (
     CorruptAttributeError,
     CorruptFileError,
+    CorruptHeaderError,
     CorruptNameError,
     CorruptRecordError,
     CorruptTargetError,
     KeyUnavailableError,
     KmsfsError,
+    MovedDirectoryError,
     NameTooLongError,
     ReservedNameError,
 )
@@ -33,7 +35,7 @@ MAX_LISTED: Final = 10_000
 """So many damaged things are logged and told one by one; those beyond are only counted."""
 MAX_UNTOLD: Final = 1000
 MAX_RECENT: Final = 16
-_MAX_KEY_REASONS: Final = 1000
+_MAX_REASONS: Final = 1000
 _MAX_PATH: Final = 1024
 _MAX_DETAIL: Final = 256
 _CUT: Final = "..."
@@ -43,8 +45,11 @@ _KINDS: Final[tuple[tuple[type[KmsfsError], str], ...]] = (
     (CorruptNameError, "name"),
     (CorruptTargetError, "target"),
     (CorruptAttributeError, "xattr"),
+    (MovedDirectoryError, "moved"),
     (CorruptRecordError, "record"),
+    (CorruptHeaderError, "header"),
 )
+_DAMAGE: Final = (CorruptFileError, *(classes for classes, _ in _KINDS))
 _FILE_KINDS: Final = (
     ("header", "header"),
     ("truncated", "length"),
@@ -119,7 +124,11 @@ class Reports:
         if isinstance(error, _USERS_OWN):
             return
         if isinstance(error, KeyUnavailableError):
-            self._report_key(str(error))
+            self._counters.key_errors += 1
+            self._log_once(f"a key cannot be had: {error}")
+            return
+        if not isinstance(error, _DAMAGE):
+            self._log_once(str(error))
             return
         inode = error.inode
         node = self._node(inode, nodeid)
@@ -155,11 +164,10 @@ class Reports:
             "dropped": self.untold_dropped,
         }
 
-    def _report_key(self, reason: str) -> None:
-        self._counters.key_errors += 1
-        if reason not in self._reasons and len(self._reasons) < _MAX_KEY_REASONS:
+    def _log_once(self, reason: str) -> None:
+        if reason not in self._reasons and len(self._reasons) < _MAX_REASONS:
             self._reasons.add(reason)
-            _LOG.error("a key cannot be had: %s", reason)
+            _LOG.error("%s", reason)
 
     def _list(self, inode: int, path: bytes, error: KmsfsError) -> None:
         self._counters.integrity_errors += 1
@@ -199,7 +207,7 @@ def stored_path(node: Node) -> bytes:
 def _kind(error: KmsfsError) -> str:
     if isinstance(error, CorruptFileError):
         return next((kind for word, kind in _FILE_KINDS if error.reason.startswith(word)), "content")
-    return next((kind for classes, kind in _KINDS if isinstance(error, classes)), "other")
+    return next(kind for classes, kind in _KINDS if isinstance(error, classes))
 
 
 def _detail(error: KmsfsError) -> str:

@@ -13,13 +13,17 @@ import pytest
 from kmsfs import reporting
 from kmsfs.counters import Counters
 from kmsfs.errors import (
+    CorruptAttributeError,
     CorruptFileError,
     CorruptNameError,
     CorruptRecordError,
+    CorruptTargetError,
     KeyUnavailableError,
     KmsfsError,
+    MovedDirectoryError,
     NameTooLongError,
     ReservedNameError,
+    VolumeError,
 )
 from kmsfs.inodes import ROOT_INODE, Directory, Inodes
 from kmsfs.reporting import Reports, failure, printable
@@ -59,6 +63,9 @@ def seen(made: Reports) -> list[tuple[str, str, str]]:
         (CorruptRecordError("bad"), None, ("inode 0", "record", "bad")),
         (CorruptRecordError("bad"), 12345, ("inode 0", "record", "bad")),
         (CorruptNameError("worse"), 10, ("d", "name", "worse")),
+        (MovedDirectoryError("it was"), 10, ("d", "moved", "it was")),
+        (CorruptTargetError("bad"), 11, ("d/f", "target", "bad")),
+        (CorruptAttributeError("bad"), 11, ("d/f", "xattr", "bad")),
     ],
 )
 def test_where_it_lies(error: KmsfsError, nodeid: int | None, expected: tuple[str, str, str]) -> None:
@@ -110,8 +117,9 @@ def test_what_is_no_damage(caplog: pytest.LogCaptureFixture) -> None:
         made.report(ReservedNameError("n"), 11)
         for _ in range(3):
             made.report(KeyUnavailableError("disabled"), 11)
+            made.report(VolumeError("is full"), 11)
     assert (counters.integrity_errors, counters.key_errors) == (0, 3)
-    assert [record.message for record in caplog.records] == ["a key cannot be had: disabled"]
+    assert [record.message for record in caplog.records] == ["a key cannot be had: disabled", "is full"]
     assert not made.untold
 
 
