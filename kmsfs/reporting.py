@@ -49,7 +49,7 @@ _KINDS: Final[tuple[tuple[type[KmsfsError], str], ...]] = (
     (CorruptRecordError, "record"),
     (CorruptHeaderError, "header"),
 )
-_DAMAGE: Final = (CorruptFileError, *(classes for classes, _ in _KINDS))
+_DAMAGE: Final[tuple[type[KmsfsError], ...]] = (CorruptFileError, *(classes for classes, _ in _KINDS))
 _FILE_KINDS: Final = (
     ("header", "header"),
     ("truncated", "length"),
