@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.api.operations import CREATE_KEY, DISABLE_KEY
-from agent.api.shapes.keys import CreateKeyRequest, DisableKeyRequest
+from agent.api.operations import CREATE_KEY, DISABLE_KEY, ENABLE_KEY
+from agent.api.shapes.keys import CreateKeyRequest, DisableKeyRequest, EnableKeyRequest
 from agents import RunningAgent
 from backgrounds import Place
 from commands import run, succeed
@@ -28,6 +28,12 @@ def disable(agent: RunningAgent, key_arn: str) -> None:
     """Let a KMS key be of no use any more."""
     with agent.client() as client:
         client.call(DISABLE_KEY, DisableKeyRequest(key_id=key_arn))
+
+
+def enable(agent: RunningAgent, key_arn: str) -> None:
+    """Let it be of use again."""
+    with agent.client() as client:
+        client.call(ENABLE_KEY, EnableKeyRequest(key_id=key_arn))
 
 
 def told(place: Place, *arguments: str | Path, code: int = 0) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from backgrounds import Place
 from commands import run, succeed
 from kmsfs.cli.codes import ExitCode
 from kmsfs.header import HEADER_UNIT
-from rewraps import disable, keys_of, needed, new_key, told
+from rewraps import disable, enable, keys_of, needed, new_key, told
 from rotations import rotate
 
 FILES = 4
@@ -150,3 +151,21 @@ def test_a_policy_whose_key_is_refused(volume: Place, shared_agent: RunningAgent
     # They are known to need the keys that they name, so the others may still go.
     assert (done["files"]["is_complete"], done["files"]["dropped_keys"]) == (True, 1)
     assert run(place, "rewrap", "--policy", "1", place.ciphertext).returncode == ExitCode.KEY_REFUSED
+
+
+def test_a_mount_gets_the_keys_that_it_could_not_have(
+    volume: Place, shared_agent: RunningAgent, keys: list[str]
+) -> None:
+    """A key that was refused when the mount began is asked for again; its files open from then on."""
+    place = volume
+    succeed(place, "policy", "set", f"{place.ciphertext}:directory", "--key", keys[1])
+    told(place, "rewrap", "--files", place.ciphertext)
+    disable(shared_agent, keys[1])
+    assert place.mount().returncode == 0
+    with pytest.raises(OSError, match=os.strerror(errno.ENOKEY)):
+        (place.mountpoint / "directory/0").read_bytes()
+    told(place, "rewrap", place.mountpoint, code=ExitCode.INCOMPLETE)
+    enable(shared_agent, keys[1])
+    told(place, "rewrap", place.mountpoint)
+    assert (place.mountpoint / "directory/0").read_bytes() == CONTENT
+    (place.mountpoint / "directory/new").write_bytes(CONTENT)
