@@ -28,13 +28,14 @@ class Core:
 
     Args:
         volume: the volume, its keys in hand.
+        keeps_all: remember every inode that anybody has asked for, as NFS needs it.
     """
 
-    def __init__(self, volume: OpenVolume) -> None:
+    def __init__(self, volume: OpenVolume, *, keeps_all: bool = False) -> None:
         device = os.fstat(volume.root_fd).st_dev
         root = Directory(ROOT_INODE, None, b"")
         self.volume = volume
-        self.inodes = Inodes(root)
+        self.inodes = Inodes(root, keeps_all=keeps_all)
         self.reports = Reports(self.inodes, volume.counters)
         self.files = Files(volume)
         self.directories = Directories(volume, device)
@@ -114,6 +115,31 @@ class Core:
         """Open a directory for reading its entries."""
         directory = self.inodes.directory(nodeid)
         return Listing(directory, self.inodes, self.directories, self.tree, self.reports)
+
+    def revisit(self, nodeid: int, name: bytes) -> Entry:
+        """Find what the kernel, or a server of NFS, once had a number for; counts as one reference.
+
+        Args:
+            nodeid: the number.
+            name: `.` for that inode, `..` for the directory that it is in.
+
+        Raises:
+            OSError: ESTALE, if it is not known any more.
+        """
+        node = self.inodes[nodeid]
+        place = node if name == b"." else node.parent
+        if place is None or place.parent is None:
+            place = self.inodes.root
+            place.lookups += 1
+        else:
+            place = self.inodes.remember(
+                place.inode, place.parent, place.stored, is_directory=isinstance(place, Directory)
+            )
+        try:
+            return self.attributes.getattr(place.nodeid)
+        except BaseException:
+            self.inodes.forget(place.nodeid, 1)
+            raise
 
     def statfs(self) -> os.statvfs_result:
         """Describe the store."""

@@ -119,14 +119,16 @@ class Inodes:
     Args:
         root: the root directory; it is never forgotten.
         bound: how many nodes are kept without asking the kernel to forget some.
+        keeps_all: keep what the kernel has forgotten as well, for as long as it has a name.
 
     Attributes:
         moves: how many times an inode has got another place; whoever gives it one counts it up. A visit of
             all files during which it stays the same has missed none.
     """
 
-    def __init__(self, root: Directory, bound: int = MAX_NODES) -> None:
+    def __init__(self, root: Directory, bound: int = MAX_NODES, *, keeps_all: bool = False) -> None:
         self.root = root
+        self._keeps_all = keeps_all
         self.moves = 0
         self._bound = self._limit = bound
         self._nodes: dict[int, Node] = {root.nodeid: root}
@@ -197,7 +199,7 @@ class Inodes:
         if node is None or node is self.root:
             return
         node.lookups -= count
-        if node.lookups > 0:
+        if node.lookups > 0 or (self._keeps_all and node.fd < 0):
             return
         del self._nodes[nodeid]
         if len(self._nodes) <= self._bound:
@@ -220,7 +222,7 @@ class Inodes:
         They go to the young end, so that one which cannot be forgotten yet (it is in use) is not asked for
         again and again; and nothing more is asked for until the table has grown by another quarter.
         """
-        if len(self._nodes) <= self._limit:
+        if len(self._nodes) <= self._limit or self._keeps_all:
             return []
         count = len(self._nodes) - self._bound + self._bound // 4
         oldest = [
@@ -241,6 +243,7 @@ class Inodes:
 
     def close(self) -> None:
         """Close every descriptor, at unmount."""
+        self._keeps_all = False
         for nodeid, node in list(self._nodes.items()):
             if node is not self.root:
                 self.forget(nodeid, node.lookups)

@@ -151,7 +151,8 @@ async def _serve(session: _Session, start: Start) -> None:
     words = libfuse_options(session.options, session.ciphertext)
     try:
         with mounted(session.mountpoint, words) as channel:
-            fuse = Session(Core(session.volume), channel, acls=session.options.acls)
+            core = Core(session.volume, keeps_all=session.options.keeps_all)
+            fuse = Session(core, channel, acls=session.options.acls)
             await _serve_until_told(session, fuse, start)
     except RuntimeError as error:
         # pyfuse3.init has no other way to say that libfuse, which has printed why, could not mount.

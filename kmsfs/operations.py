@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kmsfs.listing import Listing
 
 _DONE: Final = b""
+_DOTS: Final = (b".", b"..")
 _DIRECTORY_FLAGS: Final = wire.FOPEN_KEEP_CACHE | wire.FOPEN_CACHE_DIR
 
 
@@ -57,6 +58,8 @@ class Operations:
     def lookup(self, request: Request, body: memoryview) -> Answer:
         """Find an entry; an absent one is an answer too, which the kernel keeps."""
         name = wire.text(body)
+        if name in _DOTS:
+            return wire.entry(*self.core.revisit(request.nodeid, name))
         try:
             entry = self.core.tree.lookup(request.nodeid, name)
         except FileNotFoundError:

@@ -25,6 +25,7 @@ class MountOptions:
         set_id: set-user-ID and set-group-ID bits on it work.
         nonempty: the mount point may hold files, which are hidden until unmount.
         acls: POSIX ACLs are kept, and count.
+        keeps_all: every inode is remembered for as long as it has a name.
     """
 
     read_only: bool = False
@@ -35,6 +36,7 @@ class MountOptions:
     set_id: bool = False
     nonempty: bool = False
     acls: bool = False
+    keeps_all: bool = False
 
 
 # Root gets what root's mount of a local filesystem is; anybody else what fusermount3 grants.
@@ -62,6 +64,7 @@ _WORDS: Final[Mapping[str, tuple[str, bool] | None]] = {
     "nonempty": ("nonempty", True),
     "acl": ("acls", True),
     "noacl": ("acls", False),
+    "noforget": ("keeps_all", True),
 }
 
 

@@ -246,6 +246,8 @@ class Tree:
         node = self._inodes.known(status.st_ino)
         if node is not None and not node.leave(parent, stored):
             node.fd = fd
+            if not node.lookups:
+                self._inodes.forget(node.nodeid, 0)
         else:
             os.close(fd)
         if status.st_nlink == 1:
