@@ -66,7 +66,7 @@ class AwsKms:
         self._boto3 = _module("boto3")
         self._exceptions = _module("botocore.exceptions")
         self._names = _module("botocore").xform_name
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()
 
     def call(self, operation: Operation[Request, Response], request: Request) -> Response:
@@ -100,24 +100,21 @@ class AwsKms:
             ) from None
 
     def _client(self, region_of_key: str | None) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+        named = _region_of_host(urlsplit(self._url).hostname or "") or region_of_key
         with self._making:
-            session = self._boto3.session.Session()
-            region = (
-                _region_of_host(urlsplit(self._url).hostname or "")
-                or region_of_key
-                or session.region_name
-                or _DEFAULT_REGION
-            )
-            if region not in self._clients:
+            client = self._clients.get(named)
+            if client is None:
+                session = self._boto3.session.Session()
                 config = _module("botocore.config").Config(
                     connect_timeout=self._answer_seconds,
                     read_timeout=self._answer_seconds,
                     retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
                 )
-                self._clients[region] = session.client(
+                region = named or session.region_name or _DEFAULT_REGION
+                client = self._clients[named] = session.client(
                     "kms", region_name=region, endpoint_url=self._url, config=config
                 )
-            return self._clients[region]
+            return client
 
     def _explained(self, error: Exception) -> AgentError:
         named = self._exceptions

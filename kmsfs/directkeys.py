@@ -225,6 +225,7 @@ class DirectKeys:
             self._note(error)
             raise
         self._note(None)
+        self._refused = None
         self._ahead.append((drawn, time.monotonic() + AHEAD_SECONDS))
 
     def _note(self, error: KeyUnavailableError | None) -> None:
@@ -257,9 +258,10 @@ class _Kept:
 
     def put(self, name: bytes, outcome: bytes | KmsfsError) -> None:
         with self._lock:
+            now = time.monotonic()
             self._outcomes.pop(name, None)
-            self._outcomes[name] = (outcome, time.monotonic() + KEPT_SECONDS)
-            if len(self._outcomes) > KEPT_KEYS:
+            self._outcomes[name] = (outcome, now + KEPT_SECONDS)
+            while len(self._outcomes) > KEPT_KEYS or next(iter(self._outcomes.values()))[1] <= now:
                 self._outcomes.popitem(last=False)
 
     def clear(self) -> None:
