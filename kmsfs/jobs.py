@@ -36,14 +36,16 @@ class Pace:
     """Says when a job has worked for so long that others should have their turn."""
 
     def __init__(self) -> None:
-        self._until = time.monotonic() + _SLICE_SECONDS
+        self._until: float | None = None
 
     def is_over(self) -> bool:
-        """Say whether to yield now; the next slice begins with that."""
+        """Say whether to yield now. The next slice begins when this is asked again, after the others' turn."""
         now = time.monotonic()
+        if self._until is None:
+            self._until = now + _SLICE_SECONDS
         if now < self._until:
             return False
-        self._until = now + _SLICE_SECONDS
+        self._until = None
         return True
 
 
