@@ -39,7 +39,7 @@ class Pace:
         self._until: float | None = None
 
     def is_over(self) -> bool:
-        """Say whether to yield now. The next slice begins when this is asked again, after the others' turn."""
+        """Say whether to yield now; the next slice begins when this is asked again, after the others."""
         now = time.monotonic()
         if self._until is None:
             self._until = now + _SLICE_SECONDS
