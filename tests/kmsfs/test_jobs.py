@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
 from unittest.mock import patch
 
 import pytest
 
 from kmsfs.errors import KeyUnavailableError, WaitNeededError
-from kmsfs.jobs import Call, Job, Pace, called, here, patiently
+from kmsfs.jobs import Call, Job, Pace, Progress, called, here, patiently
 
 
 def test_the_turn_of_others_is_not_the_jobs() -> None:
@@ -33,12 +34,13 @@ def test_a_job_alone() -> None:
         yield {"half": True}
         return {"all": True}
 
-    told = []
-    running = here(job())
-    with pytest.raises(StopIteration) as end:
-        while True:
-            told.append(next(running))
-    assert (told, end.value.value, places) == ([{"half": True}], {"all": True}, [threading.get_ident()])
+    results: list[Mapping[str, object]] = []
+
+    def to_its_end() -> Iterator[Progress]:
+        results.append((yield from here(job())))
+
+    assert list(to_its_end()) == [{"half": True}]
+    assert (results, places) == ([{"all": True}], [threading.get_ident()])
 
 
 def test_an_error_of_a_call_is_raised_in_the_job() -> None:
