@@ -105,8 +105,12 @@ def response_elements(event_name: str, response: object, key_arn: str | None) ->
 
 def materials(response: object) -> dict[str, object] | None:
     """Return which key material served, as CloudTrail's `additionalEventData` has it; None if none did."""
-    shown = {recorded: getattr(response, name, None) for name, recorded in _MATERIALS}
-    return {name: value for name, value in shown.items() if value} or None
+    shown: dict[str, object] = {}
+    for name, recorded in _MATERIALS:
+        value = getattr(response, name, None)
+        if value:
+            shown[recorded] = value
+    return shown or None
 
 
 def recipient(attestation: Attestation) -> dict[str, object]:

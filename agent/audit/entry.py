@@ -125,24 +125,24 @@ class AuditEntry:
             "eventName": self.event_name,
             "awsRegion": self.region,
             "sourceIPAddress": self.source,
-            "userAgent": self.user_agent,
-            "errorCode": self.error_code,
-            "errorMessage": self.error_message,
         }
-        record = {name: value for name, value in record.items() if value is not None}
+        if self.user_agent is not None:
+            record["userAgent"] = self.user_agent
+        if self.error_code is not None:
+            record["errorCode"] = self.error_code
+        if self.error_message is not None:
+            record["errorMessage"] = self.error_message
         record["requestParameters"] = self.request_parameters
         record["responseElements"] = self.response_elements
         if self.additional_event_data is not None:
             record["additionalEventData"] = self.additional_event_data
-        record |= {
-            "requestID": self.request_id,
-            "eventID": self.event_id,
-            "readOnly": self.read_only,
-            "resources": [_resource(arn) for arn in (*self.resources, self.alias_arn) if arn is not None],
-            "eventType": "AwsServiceEvent" if service_event else "AwsApiCall",
-            "managementEvent": True,
-            "recipientAccountId": self.account_id,
-        }
+        record["requestID"] = self.request_id
+        record["eventID"] = self.event_id
+        record["readOnly"] = self.read_only
+        record["resources"] = [_resource(arn) for arn in (*self.resources, self.alias_arn) if arn is not None]
+        record["eventType"] = "AwsServiceEvent" if service_event else "AwsApiCall"
+        record["managementEvent"] = True
+        record["recipientAccountId"] = self.account_id
         if self.service_event_details is not None:
             record["serviceEventDetails"] = self.service_event_details
         record["eventCategory"] = "Management"

@@ -95,7 +95,6 @@ def authorize(
             request,
             key,
             model=keys[0] if keys and key is None else None,
-            request_alias=_request_alias(kms, target),
             both_keys_alike=len(keys) > 1 and keys[0].key_id == keys[1].key_id,
         )
         _require(facts, target)
@@ -148,13 +147,12 @@ def _require(facts: Facts, target: Target) -> None:
         facts = facts._replace(kms=kms.in_region(facts.key.region))
     if crosses and target.action not in CROSS_ACCOUNT_ACTIONS:
         raise AccessDeniedException(reasons.hidden(principal.arn, target.action))
-    if isinstance(target, GrantTarget):
-        asked, policies = collect(facts)
-        policies = of_the_grant_alone(facts, policies, find_grant(kms, target))
-    elif is_allowed_anyway(facts):
+    grant = find_grant(kms, target) if isinstance(target, GrantTarget) else None
+    if grant is None and is_allowed_anyway(facts):
         return
-    else:
-        asked, policies = collect(facts)
+    asked, policies = collect(facts._replace(request_alias=_request_alias(kms, target)))
+    if grant is not None:
+        policies = of_the_grant_alone(facts, policies, grant)
     decision = evaluate(asked, policies)
     if not decision.allowed:
         if isinstance(target, CiphertextTarget):
