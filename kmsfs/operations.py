@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _DONE: Final = b""
 _DOTS: Final = (b".", b"..")
+_ACLS: Final = b"system.posix_acl_"
 _DIRECTORY_FLAGS: Final = wire.FOPEN_KEEP_CACHE | wire.FOPEN_CACHE_DIR
 
 
@@ -47,7 +48,7 @@ class Operations:
         self.core = core
         self.stale: deque[tuple[int, bytes]] = deque()
         self._channel = channel
-        self._masks = agreed.acls
+        self._acls = agreed.acls
         self._setxattr_in = wire.SETXATTR_IN if agreed.long_setxattr else wire.SHORT_SETXATTR_IN
         self._files: dict[int, File] = {}
         self._listings: dict[int, Listing] = {}
@@ -169,18 +170,21 @@ class Operations:
         (room,) = wire.GETXATTR_IN.unpack_from(body)
         name = wire.text(body[wire.GETXATTR_IN.size :])
         if self.core.xattrs.is_known_absent(request.nodeid, name):
-            raise OSError(errno.ENODATA, "")
+            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+        self._require_kept(name)
         return _fitting(self.core.xattrs.get(request.nodeid, name), room)
 
     def listxattr(self, request: Request, body: memoryview) -> Answer:
         """List extended attributes."""
         (room,) = wire.GETXATTR_IN.unpack_from(body)
-        return _fitting(wire.joined(self.core.xattrs.list(request.nodeid)), room)
+        names = self.core.xattrs.list(request.nodeid)
+        return _fitting(wire.joined(name for name in names if self._keeps(name)), room)
 
     def setxattr(self, request: Request, body: memoryview) -> Answer:
         """Set an extended attribute."""
         size, flags, *more = self._setxattr_in.unpack_from(body)
         name, value = bytes(body[self._setxattr_in.size :]).split(b"\0", 1)
+        self._require_kept(name)
         self.core.xattrs.set(request.nodeid, name, value[:size], flags)
         if more and more[0] & wire.SETXATTR_KILL_SET_GID:
             self.core.attributes.clear_set_id_of(request.nodeid)
@@ -188,7 +192,9 @@ class Operations:
 
     def removexattr(self, request: Request, body: memoryview) -> Answer:
         """Remove an extended attribute."""
-        self.core.xattrs.remove(request.nodeid, wire.text(body))
+        name = wire.text(body)
+        self._require_kept(name)
+        self.core.xattrs.remove(request.nodeid, name)
         return _DONE
 
     # Files
@@ -311,9 +317,17 @@ class Operations:
         self._shrink()
         return b"".join(parts)
 
+    def _keeps(self, name: bytes) -> bool:
+        """Say whether there is such a kind of attribute here: ACLs are one only where they count."""
+        return self._acls or not name.startswith(_ACLS)
+
+    def _require_kept(self, name: bytes) -> None:
+        if not self._keeps(name):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
     def _masked(self, parent_id: int, mode: int, umask: int) -> int:
         """Return the mode of what is about to be created, with the umask off it where it counts."""
-        if not self._masks or self.core.xattrs.has_default_acl(parent_id):
+        if not self._acls or self.core.xattrs.has_default_acl(parent_id):
             return mode
         return mode & ~umask
 

@@ -140,14 +140,14 @@ class Tree:
         with self._place(parent_id, name) as (parent, stored):
             dirfd = self._directories.dirfd(parent)
             temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
-            fd = _made_directory(dirfd, temporary)
+            fd = _made_directory(dirfd, temporary, mode)
             try:
                 try:
                     binding = self._directories.entry_binding(parent, name)
                     self._directories.write_record(fd, self._directories.policy(parent), binding)
-                    inherited = os.fstat(fd).st_mode & stat.S_ISGID
-                    self._own(fd, dirfd, 0, owner)
-                    backing.chmod(fd, stat.S_IMODE(mode) | inherited)
+                    made = self._own(fd, dirfd, 0, owner).st_mode
+                    if mode & stat.S_IRWXU != stat.S_IRWXU:
+                        backing.chmod(fd, stat.S_IMODE(made) & (mode | ~stat.S_IRWXU))
                     backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
                 except BaseException:
                     self._directories.clear(fd)
@@ -292,9 +292,12 @@ class Tree:
         return os.fstat(fd)
 
 
-def _made_directory(dirfd: int, name: bytes) -> int:
-    """Make a directory that is its owner's alone; return a descriptor of it."""
-    backing.mkdir(dirfd, name, 0o700)
+def _made_directory(dirfd: int, name: bytes, mode: int) -> int:
+    """Make a directory that its owner can write to for now; return a descriptor of it.
+
+    With its mode from the beginning, which an inherited ACL makes narrower; chmod(2) would not.
+    """
+    backing.mkdir(dirfd, name, stat.S_IMODE(mode) | stat.S_IRWXU)
     try:
         return backing.open_directory(dirfd, name)
     except OSError:

@@ -18,7 +18,7 @@ from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.openvolume import OpenVolume
 from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX
 
-# Without ACLs agreed on, the kernel answers for those itself.
+# ACLs come here only on a mount where they count.
 _PASSED_THROUGH: Final = (b"security.", b"system.posix_acl_")
 _DEFAULT_ACL: Final = b"system.posix_acl_default"
 _CAPABILITY: Final = b"security.capability"
