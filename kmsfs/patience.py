@@ -46,6 +46,7 @@ class Patience:
         """
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 answer = question()
             except KeyUnavailableError as error:
@@ -58,7 +59,7 @@ class Patience:
             else:
                 self._heard()
                 return answer
-            if self._closed.is_set() or self._is_over(reason) or self._closed.wait(pause):
+            if self._closed.is_set() or self._is_over(reason, began) or self._closed.wait(pause):
                 raise KeyUnavailableError(str(reason)) from reason
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
@@ -73,11 +74,11 @@ class Patience:
             if was_silent:
                 _LOG.info("the key management service answers again")
 
-    def _is_over(self, reason: Exception) -> bool:
-        now = time.monotonic()
+    def _is_over(self, reason: Exception, began: float) -> bool:
+        """Say whether a silence that an attempt has met, which began then, has been borne for long enough."""
         with self._lock:
             is_first = self._silent_since is None
-            since = self._silent_since = now if self._silent_since is None else self._silent_since
+            since = self._silent_since = began if self._silent_since is None else self._silent_since
         if is_first:
             _LOG.warning("the key management service does not answer: %s", reason)
-        return now - since >= self._wait_seconds
+        return time.monotonic() - since >= self._wait_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,28 @@ def test_an_agent_that_stays_away(volume: Place, running_agent: RunningAgent) ->
     assert len(os.listdir(volume.mountpoint / "directory")) == 40
     running_agent.start()
     assert [opens(file(volume, index)) for index in range(40)] == [0] * 40
+
+
+def test_an_agent_that_hangs(volume: Place, running_agent: RunningAgent) -> None:
+    """What asks it waits, then is ENOKEY; all else goes on, and so do openings once the agent does."""
+    with file(volume, 1).open("rb") as opened:
+        os.kill(running_agent.pid, signal.SIGSTOP)
+        try:
+            found: list[int] = []
+            waiting = [
+                threading.Thread(target=lambda index=index: found.append(opens(file(volume, index))))
+                for index in range(2, 22)
+            ]
+            for thread in waiting:
+                thread.start()
+            assert opened.read() == b"content 1"
+            assert len(os.listdir(volume.mountpoint / "directory")) == 40
+            for thread in waiting:
+                thread.join()
+        finally:
+            os.kill(running_agent.pid, signal.SIGCONT)
+    assert found == [errno.ENOKEY] * 20
+    assert file(volume, 2).read_text() == "content 2"
 
 
 def test_renaming_and_cutting_wait_too(volume: Place) -> None:
