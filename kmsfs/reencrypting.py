@@ -151,11 +151,21 @@ def _replace(core: Core, loader: Loader, node: Node, source: File, tally: Tally)
         raise
     finally:
         os.close(fd)
+    core.inodes.renumber(node, made.st_ino, os.dup(source.chunks.fd))
     # The kernel may know the old inode for long: its number stays taken, its room does not. Where nobody
     # knows it, whoever copies the ciphertext just now is left with a whole file.
     if node.lookups > 1 and source.chunks.is_writable:
+        yield from _synced(core, parent)
         backing.truncate(source.chunks.fd, 0)
-    core.inodes.renumber(node, made.st_ino, os.dup(source.chunks.fd))
+
+
+def _synced(core: Core, directory: Directory) -> Iterator[Call]:
+    """Make the names in a directory durable: on the disk, the old inode may still be the file."""
+    fd = backing.open_listing(core.directories.dirfd(directory))
+    try:
+        yield from called(partial(backing.fsync, fd, data_only=False))
+    finally:
+        os.close(fd)
 
 
 def _require_closed(core: Core, inode: int, own_opens: int) -> None:

@@ -12,6 +12,8 @@ from agent.api.shapes.cryptographic import (
     DecryptResponse,
     GenerateDataKeyRequest,
     GenerateDataKeyResponse,
+    ReEncryptRequest,
+    ReEncryptResponse,
 )
 from agent.api.shapes.keys import DescribeKeyRequest, DescribeKeyResponse, KeyMetadata
 from agent.client import AgentClient
@@ -47,6 +49,14 @@ class LocalKeys:
             if not plaintext or context != request.encryption_context:
                 raise kms.InvalidCiphertextException
             return DecryptResponse(key_id=KEY_ARN, plaintext=plaintext, key_material_id=self._material)
+        if isinstance(request, ReEncryptRequest):
+            blob = os.urandom(184)
+            plaintext, context = self._given[request.ciphertext_blob or b""]
+            assert context == request.source_encryption_context == request.destination_encryption_context
+            self._given[blob] = plaintext, context
+            return ReEncryptResponse(
+                ciphertext_blob=blob, key_id=KEY_ARN, destination_key_material_id=self._material
+            )
         assert isinstance(request, DescribeKeyRequest), operation.name
         return DescribeKeyResponse(
             key_metadata=KeyMetadata(key_id=KEY_ARN, arn=KEY_ARN, current_key_material_id=self._material)

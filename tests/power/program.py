@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from journal import Entry
-from kmsfs import backing
+from kmsfs import backing, jobs
 from kmsfs.core import Core
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
 from kmsfs.mkfs import VolumePlan, make_volume
 from kmsfs.opening import open_volume
+from kmsfs.reencrypt import Reencrypt, reencrypt
+from kmsfs.rewrap import Rewrap, rewrap
 from local_keys import LocalKeys
 from offline import ME
 from recorder import KilledError, Recorder
@@ -209,6 +211,22 @@ class Program:
         else:
             self.core.xattrs.set(self._find(place), b"user.note", value)
         self.attributes[self.file_at(place)].append(Version(began, len(self.journal), value))
+
+    def rewrap(self) -> None:
+        """Wrap all keys anew; neither names nor content change."""
+        list(jobs.here(rewrap(self.core, Rewrap(with_files=True))))
+
+    def reencrypt(self, *place: bytes) -> None:
+        """Give a file a new data key: another file takes its place, with the same in it."""
+        content, attribute = self.content(place), self.attributes[self.file_at(place)][-1].value
+        with self._renaming() as names:
+            path = os.fsdecode(b"/".join(place))
+            list(jobs.here(reencrypt(self.core, Reencrypt(path=path))))
+            inode = self.core.tree.lookup(self._parent(place), place[-1]).status.st_ino
+            assert self.recorder.node_of(inode) != names[place]
+            node = names[place] = self.recorder.node_of(inode)
+            self.contents[node] = [Version(0, len(self.journal), content)]
+            self.attributes[node] = [Version(0, len(self.journal), attribute)]
 
     @contextmanager
     def _renaming(self) -> Iterator[Names]:

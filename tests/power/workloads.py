@@ -213,6 +213,38 @@ def killed_while_the_description_is_written(program: Program) -> None:
         program.create(b"file")
 
 
+def wrap_keys_anew(program: Program) -> None:
+    """Headers come under new material while files are written to, and the bucket keys before it go."""
+    for number in range(3):
+        with program.mounted():
+            program.create(b"%d" % number)
+            program.write((b"%d" % number,), 0, text(number, CHUNK + 10))
+            program.fsync((b"%d" % number,))
+            program.keys.rotate()
+            program.rewrap()
+            program.append((b"0",), text(7, 200))
+            program.rewrap()
+
+
+def encrypt_anew(program: Program) -> None:
+    """Files get other inodes, one of them twice; what was written just before is in the new one."""
+    with program.mounted():
+        for number in range(2):
+            program.create(b"%d" % number)
+            program.write((b"%d" % number,), 0, text(number, 2 * CHUNK + 10))
+            program.fsync((b"%d" % number,))
+            program.close(b"%d" % number)
+        program.fsync_directory()
+        program.truncate((b"1",), 5 * CHUNK)
+        program.set_attribute((b"1",), b"value")
+        program.reencrypt(b"0")
+        program.reencrypt(b"1")
+        program.append((b"0",), text(3, 100))
+        program.reencrypt(b"0")
+    with program.mounted():
+        program.reencrypt(b"1")
+
+
 WORKLOADS: dict[str, Callable[[Program], None]] = {
     work.__name__: work
     for work in (
@@ -229,5 +261,7 @@ WORKLOADS: dict[str, Callable[[Program], None]] = {
         two_mounts,
         a_crash_before_the_cut,
         killed_while_the_description_is_written,
+        wrap_keys_anew,
+        encrypt_anew,
     )
 }
