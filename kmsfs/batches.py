@@ -104,10 +104,12 @@ class Worker:
         if self._fresh is None:
             self._fresh = target.fresh()
         path = joined(directory, name)
-        for difference in compare(source, self._fresh, directory, name, facts, self._rights):
+        before = self._tally[Count.PASSED]
+        for difference in compare(source, self._fresh, directory, name, facts, self._rights, self._tally):
             report.problems.append(Problem(path, difference, is_damage=False))
         self._tally.add(Count.ENTRIES)
-        self._tally.add(Count.PASSED, facts.size if stat.S_ISREG(facts.mode) else 0)
+        size = facts.size if stat.S_ISREG(facts.mode) else 0
+        self._tally.add(Count.PASSED, max(before + size - self._tally[Count.PASSED], 0))
 
 
 def problem_of(path: bytes, error: Exception) -> Problem:

@@ -8,13 +8,20 @@ from typing import Final
 from kmsfs.crew import end_if_told
 from kmsfs.records import XATTR_PREFIX
 from kmsfs.sides import PIECE_BYTES, Facts, Reading, Rights, Source
+from kmsfs.tally import Count, Tally
 
 # What a store may have of its own, or refuse, is not compared; that was said when it was copied.
 _COMPARED: Final = (XATTR_PREFIX, b"security.capability")
 
 
 def compare(
-    source: Source, target: Source, directory: bytes, name: bytes, facts: Facts, rights: Rights
+    source: Source,
+    target: Source,
+    directory: bytes,
+    name: bytes,
+    facts: Facts,
+    rights: Rights,
+    tally: Tally,
 ) -> Iterator[str]:
     """Yield how an entry on one side differs from its original on the other.
 
@@ -25,6 +32,7 @@ def compare(
         name: of both; `.` for the directory itself.
         facts: of the original.
         rights: of this process: owners that it cannot give away are none to expect.
+        tally: content that is compared is counted as passed.
 
     Raises:
         KmsfsError, OSError: one of them cannot be read.
@@ -37,7 +45,7 @@ def compare(
         yield "is something else"
         return
     if stat.S_ISREG(facts.mode):
-        yield from _files(source, target, directory, name, rights)
+        yield from _files(source, target, directory, name, rights, tally)
         return
     yield from _attributes(rights.kept(facts), there)
     if stat.S_ISLNK(facts.mode):
@@ -49,7 +57,7 @@ def compare(
     yield from _xattrs(source.xattrs(directory, name), target.xattrs(directory, name))
 
 
-def same_content(one: Reading, other: Reading) -> bool:
+def same_content(one: Reading, other: Reading, tally: Tally | None = None) -> bool:
     """Say whether two files of one size hold the same; holes in both are not read."""
     for start, end in _merged(one.ranges(), other.ranges()):
         for offset in range(start, end, PIECE_BYTES):
@@ -58,10 +66,14 @@ def same_content(one: Reading, other: Reading) -> bool:
             # Whole memory is compared at once as bytes, and one item after the other as views.
             if bytes(one.read(offset, length)) != bytes(other.read(offset, length)):
                 return False
+            if tally is not None:
+                tally.add(Count.PASSED, length)
     return True
 
 
-def _files(source: Source, target: Source, directory: bytes, name: bytes, rights: Rights) -> Iterator[str]:
+def _files(
+    source: Source, target: Source, directory: bytes, name: bytes, rights: Rights, tally: Tally
+) -> Iterator[str]:
     original = source.open(directory, name)
     try:
         copy = target.open(directory, name)
@@ -70,7 +82,7 @@ def _files(source: Source, target: Source, directory: bytes, name: bytes, rights
             yield from _xattrs(original.xattrs(), copy.xattrs())
             if original.facts.size != copy.facts.size:
                 yield f"has {copy.facts.size} bytes, not {original.facts.size}"
-            elif not same_content(original, copy):
+            elif not same_content(original, copy, tally):
                 yield "has other content"
         finally:
             copy.close()

@@ -98,7 +98,7 @@ class Copier:
         self, directory: bytes, name: bytes, reading: Reading, wanted: Facts, xattrs: Mapping[bytes, bytes]
     ) -> list[str] | None:
         """Copy a file; return what cannot be kept, or None if it has changed meanwhile."""
-        writing, passed = self._target.new_file(directory, name, wanted), 0
+        writing, passed = self._target.new_file(directory, name), 0
         try:
             for offset, length in _pieces(reading):
                 end_if_told()

@@ -136,7 +136,7 @@ class PlainSide:
         """Remove a name that is no directory's."""
         backing.unlink(self._dirfd(directory), name)
 
-    def new_file(self, directory: bytes, name: bytes, facts: Facts) -> "PlainWriting":  # noqa: ARG002 - the protocol's
+    def new_file(self, directory: bytes, name: bytes) -> "PlainWriting":
         """Begin a regular file."""
         dirfd, part = self._dirfd(directory), next(self._parts)
         fd = os.open(part, _MAKE, 0o600, dir_fd=dirfd)

@@ -185,7 +185,7 @@ class Target(Protocol):
         """Remove a name that is no directory's."""
         ...
 
-    def new_file(self, directory: bytes, name: bytes, facts: Facts) -> Writing:
+    def new_file(self, directory: bytes, name: bytes) -> Writing:
         """Begin a regular file."""
         ...
 

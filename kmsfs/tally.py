@@ -35,6 +35,9 @@ class Tally:
     def __init__(self, cells: memoryview) -> None:
         self._cells = cells
 
+    def __getitem__(self, what: Count) -> int:
+        return self._cells[what]
+
     def add(self, what: Count, number: int = 1) -> None:
         """Count up."""
         self._cells[what] += number

@@ -246,7 +246,9 @@ class Transfer:
         path, facts = directory.path, directory.facts
         try:
             if self._checked is not None:
-                for what in compare(self._source, self._checked, path, HERE, facts, self._rights):
+                for what in compare(
+                    self._source, self._checked, path, HERE, facts, self._rights, self._tally
+                ):
                     yield self._noted(Problem(path, what, is_damage=False))
                 return
             wanted, xattrs = self._rights.kept(facts), self._source.xattrs(path, HERE)

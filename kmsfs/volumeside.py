@@ -60,6 +60,7 @@ class VolumeSide:
         self._core = core
         self._top = top
         self._rights = rights or own_rights()
+        self._me = Owner(self._rights.uid, self._rights.gid)
         self._cold = cold
         self._known: OrderedDict[bytes, int] = OrderedDict()
         self._parts = (b"%s%s.%d" % (TEMPORARY_PREFIX, secrets.token_hex(8).encode(), n) for n in count())
@@ -106,9 +107,10 @@ class VolumeSide:
     def make(self, directory: bytes, name: bytes, facts: Facts, target: bytes) -> bool:
         """Make what is no regular file; a directory may be there already."""
         tree, parent = self._core.tree, self._nodeid(directory)
-        me = Owner(self._rights.uid, self._rights.gid)
+        # Whose it is to be is for `dress`: giving it away may be refused.
+        me = self._me
         if stat.S_ISLNK(facts.mode):
-            entry = tree.symlink(parent, name, target, Owner(facts.uid, facts.gid))
+            entry = tree.symlink(parent, name, target, me)
         elif not stat.S_ISDIR(facts.mode):
             entry = tree.mknod(parent, name, stat.S_IFMT(facts.mode) | _NEW_FILE, facts.device, me)
         else:
@@ -133,11 +135,10 @@ class VolumeSide:
         """Remove a name that is no directory's."""
         self._core.tree.unlink(self._nodeid(directory), name)
 
-    def new_file(self, directory: bytes, name: bytes, facts: Facts) -> "VolumeWriting":
+    def new_file(self, directory: bytes, name: bytes) -> "VolumeWriting":
         """Begin a regular file."""
         parent, aside = self._nodeid(directory), next(self._parts)
-        owner = Owner(facts.uid, facts.gid)
-        entry, file = self._core.tree.create(parent, name, _NEW_FILE, owner, aside=aside)
+        entry, file = self._core.tree.create(parent, name, _NEW_FILE, self._me, aside=aside)
         return VolumeWriting(self._core, entry, file, parent, name)
 
     def dress(self, directory: bytes, name: bytes, facts: Facts, xattrs: Mapping[bytes, bytes]) -> list[str]:

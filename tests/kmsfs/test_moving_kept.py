@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backgrounds import Place
+from commands import succeed
+from kmsfs.cli.transfer import progress
+from kmsfs.tally import Count, Tallies
+from kmsfs.transfer import Totals
 from offline import OfflineVolume, find, mkdir, truncate, write
 from transfers import move_in, move_out
 from trees import differences, snapshot
@@ -249,3 +256,43 @@ def _as_nobody(store: Path, source: Path, copy: Path) -> int:
         (copy / "sealed" / "file").read_bytes() == b"sealed",
     )
     return 0 if all(checks) else 10 + checks.index(False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
+def test_root_without_the_right_to_give_away(place: Place) -> None:
+    """A copy that stays root's does not run as root in the place of its owner, in the volume or outside."""
+    place.init()
+    source, copy = place.directory / "source", place.directory / "copy"
+    source.mkdir()
+    (source / "program").write_bytes(b"")
+    os.chown(source / "program", 65534, 65534)
+    (source / "program").chmod(0o6755)
+    weakened = ["setpriv", "--bounding-set=-chown", "--inh-caps=-chown", sys.executable, "-P", "-m", "kmsfs"]
+    for arguments in (("import", source, place.ciphertext), ("export", place.ciphertext, copy)):
+        if arguments[0] == "export":
+            succeed(place, "import", "--checksum", source, place.ciphertext)
+        result = subprocess.run(
+            [*weakened, *arguments], env=place.environ, capture_output=True, check=False, cwd=place.directory
+        )
+        assert (result.returncode, b"cannot be kept here: owner" in result.stderr) == (0, True)
+        if arguments[0] == "import":
+            (found,) = json.loads(succeed(place, "ls", "--json", place.ciphertext))
+            assert (found["mode"], found["uid"]) == ("0755", 0)
+    status = (copy / "program").stat()
+    assert (status.st_mode & 0o7777, status.st_uid) == (0o755, 0)
+
+
+def test_how_far_it_is() -> None:
+    """The line on a terminal has files, bytes, rate and time left; small files count for the time too."""
+    tallies = Tallies(2)
+    assert progress(tallies, None, 1, "copied") == "counting"
+    totals = Totals(2_000, 3_000_000)
+    assert progress(tallies, totals, 0, "copied") == "copied 0 of 2,000 files, 0 bytes of 3.0 MB, 0 bytes/s"
+    for row in (0, 1):
+        tallies.row(row).add(Count.ENTRIES, 500)
+        tallies.row(row).add(Count.PASSED, 750_000)
+    line = "copied 1,000 of 2,000 files, 1.5 MB of 3.0 MB, 500.0 kB/s, 0:00:03 left"
+    assert progress(tallies, totals, 3, "copied") == line
+    assert progress(tallies, totals._replace(entries=0, content_bytes=0), 3, "copied").endswith(
+        "0:00:00 left"
+    )

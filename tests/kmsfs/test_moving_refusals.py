@@ -138,7 +138,7 @@ def test_nothing_leads_out_of_a_tree(tmp_path: Path, source: Path) -> None:
         lambda: side.open(b"directory", b"file"),
         lambda: side.open(b"", b"link"),
         lambda: list(side.entries(b"directory")),
-        lambda: side.new_file(b"directory", b"new", facts),
+        lambda: side.new_file(b"directory", b"new"),
         lambda: side.make(b"directory", b"new", facts._replace(mode=0o040700), b""),
         lambda: side.remove(b"directory", b"file"),
         lambda: side.dress(b"directory", b"file", facts, {}),
