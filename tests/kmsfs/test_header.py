@@ -202,3 +202,25 @@ def test_keys_do_not_show() -> None:
     assert keys.content_key.hex() not in repr(keys)
     assert repr(keys.content_key) not in repr(keys)
     assert repr(bytes(range(32))) not in repr(BUCKET_KEY)
+
+
+@pytest.mark.parametrize("mode", [Mode.BUCKET, Mode.CUSTOMER])
+def test_a_data_key_wrapped_anew(mode: Mode) -> None:
+    """The same file under another key: identity and content key stay, the old sealed block no longer fits."""
+    before, raw = new_file()
+    other = BucketKey(b"another wrap key", bytes(32), mode)
+    after = header.rewrap(header.parse(raw), VOLUME_ID, BUCKET_KEY, other)
+    assert (after.file_id, after.chunk_shift, after.content_key) == (
+        before.file_id, before.chunk_shift, before.content_key,
+    )  # fmt: skip
+    assert after.clear != before.clear
+    now = header.seal(after, xaes.new_session(after.content_key), SealedBlock(7))
+    assert header.unlock(header.parse(now), VOLUME_ID, other) == after
+    assert header.unseal(after, now) == SealedBlock(7)
+    with pytest.raises(CorruptHeaderError):
+        header.unlock(header.parse(now), VOLUME_ID, BUCKET_KEY)
+    with pytest.raises(CorruptHeaderError):
+        header.unseal(after, after.clear + raw[376:])
+    changed = raw[:120] + bytes([raw[120] ^ 1]) + raw[121:]
+    with pytest.raises(CorruptHeaderError):
+        header.rewrap(header.parse(changed), VOLUME_ID, BUCKET_KEY, other)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agents import RunningAgent
+from decoder import decode
+from decoding import volume_keys
 from mounts import Volume
 from rewraps import disable, new_key
 from rotations import rotate
@@ -123,6 +125,8 @@ def test_keys_change_under_programs_at_work(volume: Volume, shared_agent: Runnin
     assert status["running"]["counters"]["integrity_errors"] == 0
     volume.unmount()
     assert volume.kmsfs("verify", "--deep", volume.backing).returncode == 0
+    read = {entry.path for entry in decode(volume.backing, volume_keys(volume.backing, volume.agent_url))}
+    assert read - {b""} == after.keys(), "the second reader, which knows the format alone, reads all of it"
 
 
 def test_a_mount_that_is_killed_at_it(volume: Volume, shared_agent: RunningAgent) -> None:
