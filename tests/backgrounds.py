@@ -50,6 +50,7 @@ class Place:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=PATIENCE_SECONDS,
             check=False,
         )
