@@ -33,7 +33,7 @@ from kmsfs.core import Core
 from kmsfs.courier import Courier
 from kmsfs.customerkeys import NO_CUSTOMER_KEYS, CustomerKeys
 from kmsfs.daemonize import Start
-from kmsfs.fuse_loop import Session, mounted
+from kmsfs.fuse.loop import Session, mounted
 from kmsfs.mountpoint import MountRefusedError
 from kmsfs.notify import notify_manager
 from kmsfs.opening import open_volume

@@ -18,7 +18,7 @@ KMSFS_CRYPTO_FLOOR = ("xaes", "chunks", "names", "header", "records", "bucketkey
 ONLY_IMPORTED_BY = {
     "cryptography": ("agent/crypto/*", "agent/seal/*", *(f"kmsfs/{name}.py" for name in KMSFS_CRYPTO_FLOOR)),
     "nacl": ("agent/crypto/ed25519.py",),
-    "pyfuse3": ("kmsfs/fuse_loop.py",),
+    "pyfuse3": ("kmsfs/fuse/loop.py",),
 }
 """Third-party package → the only files of the two programs that may import it."""
 

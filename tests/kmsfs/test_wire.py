@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing import examples
-from kmsfs import handshake, wire
+from kmsfs.fuse import handshake, wire
 
 # sizeof of each structure in linux/fuse.h.
 SIZES = {

@@ -8,7 +8,7 @@ import os
 import struct
 from typing import Final, NamedTuple
 
-from kmsfs import wire
+from kmsfs.fuse import wire
 
 # Linux 5.2: nothing below has to be done without.
 _OLDEST_MINOR: Final = 31

@@ -8,12 +8,12 @@ import logging
 from functools import partial
 from typing import Final, NamedTuple
 
-from kmsfs import wire
-from kmsfs.channel import Channel
 from kmsfs.errors import KmsfsError, WaitNeededError
-from kmsfs.operations import HANDLERS, Operations
+from kmsfs.fuse import wire
+from kmsfs.fuse.channel import Channel
+from kmsfs.fuse.operations import HANDLERS, Operations
+from kmsfs.fuse.wire import Opcode, Request
 from kmsfs.waiting import Answer, Later
-from kmsfs.wire import Opcode, Request
 
 _LOG: Final = logging.getLogger(__name__)
 # What the kernel accepts in an answer.

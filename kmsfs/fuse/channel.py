@@ -8,7 +8,7 @@ import os
 import select
 from typing import Final
 
-from kmsfs import wire
+from kmsfs.fuse import wire
 
 # The request was taken back before it was read.
 _TAKEN_BACK: Final = frozenset({errno.ENOENT, errno.EINTR})

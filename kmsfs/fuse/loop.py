@@ -16,12 +16,12 @@ from typing import Final
 import pyfuse3
 import trio
 
-from kmsfs import handshake, wire
-from kmsfs.answering import Answering, Delayed
-from kmsfs.channel import Channel, MountEnded
 from kmsfs.core import Core
-from kmsfs.operations import Operations
-from kmsfs.wire import Opcode
+from kmsfs.fuse import handshake, wire
+from kmsfs.fuse.answering import Answering, Delayed
+from kmsfs.fuse.channel import Channel, MountEnded
+from kmsfs.fuse.operations import Operations
+from kmsfs.fuse.wire import Opcode
 
 _LOG: Final = logging.getLogger(__name__)
 _DEVICE: Final = "/dev/fuse"

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from kmsfs import wire
 from kmsfs.attributes import Changes
-from kmsfs.channel import Channel
 from kmsfs.core import Core
 from kmsfs.errors import CorruptNameError
 from kmsfs.file import File
-from kmsfs.handshake import Agreement
+from kmsfs.fuse import wire
+from kmsfs.fuse.channel import Channel
+from kmsfs.fuse.handshake import Agreement
+from kmsfs.fuse.wire import Fallocate, Opcode, Request, Valid
 from kmsfs.tree import Owner
 from kmsfs.waiting import Answer
-from kmsfs.wire import Fallocate, Opcode, Request, Valid
 
 if TYPE_CHECKING:
     from kmsfs.listing import Listing
