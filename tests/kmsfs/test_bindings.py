@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -260,3 +262,49 @@ def test_notes_are_of_one_form() -> None:
             bindings.open_note(b"g" * 16, sealed)
     with pytest.raises(AssertionError):
         bindings.seal_note(b"f" * 16, Note())
+
+
+OWNER_SCRIPT = """
+import os, sys
+from pathlib import Path
+# What lies where only root may read has to be imported before.
+from offline import ROOT, OfflineVolume, find, mkdir, names_in, read, write
+os.setgid(65534)
+os.setuid(65534)
+volume = OfflineVolume(Path(sys.argv[1]))
+with volume.core() as core:
+    inner = mkdir(core, b"directory")
+    for name, mode in ((b"shown", 0o444), (b"hidden", 0)):
+        write(core, name, name)
+        os.chmod(volume.stored_path(core, name), mode)
+    os.chmod(volume.stored_path(core, b"directory"), 0o555)
+with volume.core() as core:
+    for name in (b"shown", b"hidden", b"directory"):
+        core.renaming.rename(ROOT, name, ROOT, b"new " + name, 0)
+    core.tree.link(find(core, b"new shown"), ROOT, b"link")
+with volume.core() as core:
+    assert names_in(core) == [b"link", b"new directory", b"new hidden", b"new shown"]
+    assert names_in(core, find(core, b"new directory")) == []
+    assert read(core, b"link") == read(core, b"new shown") == b"shown"
+    assert read(core, b"new hidden") == b"hidden"
+    for name in (b"new directory", b"new hidden", b"new shown"):
+        print(oct(os.lstat(volume.stored_path(core, name)).st_mode))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_modes_are_not_in_their_owner_s_way(short_directory: Path) -> None:
+    """Files and directories that not even their owner may write to are moved and linked; modes stay."""
+    place = short_directory / "volume"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    short_directory.chmod(0o755)
+    result = subprocess.run(
+        [sys.executable, "-c", OWNER_SCRIPT, str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["0o40555", "0o100000", "0o100444"]
