@@ -30,8 +30,8 @@ def tmpfs(options: str) -> Iterator[Path]:
             subprocess.run(["umount", "-l", name], check=True)
 
 
-@pytest.fixture(scope="session")
-def posix_place() -> Iterator[Place]:
+@contextmanager
+def mounted(*options: str) -> Iterator[Place]:
     """A mount of root's that everybody may use, under an agent of its own.
 
     The ciphertext is on a tmpfs as well, so that what differs is kmsfs' own work. It would note accesses.
@@ -43,13 +43,27 @@ def posix_place() -> Iterator[Place]:
         place = Place(directory, user_of(agent))
         try:
             place.init()
-            mounted = place.mount()
-            assert mounted.returncode == 0, mounted.stderr
+            result = place.mount(*options)
+            assert result.returncode == 0, result.stderr
             place.mountpoint.chmod(0o755)
             yield place
         finally:
             place.discard()
             agent.discard()
+
+
+@pytest.fixture(scope="session")
+def posix_place() -> Iterator[Place]:
+    """A mount as root makes it."""
+    with mounted() as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def acl_place() -> Iterator[Place]:
+    """A mount that keeps ACLs."""
+    with mounted("-o", "acl") as place:
+        yield place
 
 
 @pytest.fixture(scope="session")
