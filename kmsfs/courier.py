@@ -5,6 +5,7 @@ be asked, it waits. A service that has no such operation, as AWS KMS, is asked o
 """
 
 import logging
+from math import inf
 from typing import Final
 
 import trio
@@ -59,6 +60,7 @@ class Courier:
         self._live = live
         self._reports = reports
         self._is_known = True
+        self._failed_at = -inf
         # One thread, and none of those that requests wait for.
         self._thread = trio.CapacityLimiter(1)
 
@@ -74,11 +76,15 @@ class Courier:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def finish(self) -> None:
-        """Tell what is left, at the end of the mount, as far as that goes at once."""
+        """Tell what is left, at the end of the mount, as far as that goes at once.
+
+        Who could not be asked a moment ago is not asked again: it might take as long to fail.
+        """
         untold = self._reports.untold
-        with trio.move_on_after(_LAST_SECONDS):
-            while untold and await self._tell_next():
-                pass
+        if trio.current_time() - self._failed_at > _LAST_SECONDS:
+            with trio.move_on_after(_LAST_SECONDS):
+                while untold and await self._tell_next():
+                    pass
         if untold:
             _LOG.warning(
                 "the audit log of the keys lacks %d of the failures above: %s", len(untold), self.state
@@ -101,6 +107,7 @@ class Courier:
         refusal = await trio.to_thread.run_sync(_told, kms, request, limiter=self._thread)
         if isinstance(refusal, _PASSING):
             self._note(WAITING.format(_reason(refusal)))
+            self._failed_at = trio.current_time()
             return False
         untold.popleft()
         if isinstance(refusal, UnknownOperationException):

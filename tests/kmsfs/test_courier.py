@@ -13,6 +13,7 @@ from agent.api.errors import UnknownOperationException
 from agent.api.operations import CREATE_KEY, DISABLE_KEY, SCHEDULE_KEY_DELETION
 from agent.api.shapes.keys import CreateKeyRequest, DisableKeyRequest, ScheduleKeyDeletionRequest
 from agent.audit.reading import lines
+from agent.client import AgentUnavailableError
 from kmsfs import courier
 from kmsfs.counters import Counters
 from kmsfs.courier import Courier
@@ -176,3 +177,25 @@ async def test_a_volume_without_a_kms_key() -> None:
     one = made(service, "", reports)
     await one.finish()
     assert (service.asked, len(reports.untold), one.state) == (0, 0, courier.LOGGED)
+
+
+class Away:
+    """A service that nobody can reach."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def call(self, _operation: object, _request: object) -> NoReturn:
+        """Fail."""
+        self.asked += 1
+        raise AgentUnavailableError("unix:///nowhere", "nobody is there")
+
+
+async def test_the_end_does_not_wait_for_the_same_twice() -> None:
+    """An agent that was away a moment ago does not hold the end of a mount up once more."""
+    service, reports = Away(), damaged(7)
+    one = made(service, "arn:aws:kms:local:000000000000:key/k", reports)
+    async with running(one):
+        await until(lambda: one.state.startswith("waiting"))
+    await one.finish()
+    assert (service.asked, len(reports.untold)) == (1, 1)
