@@ -87,7 +87,11 @@ class Answering:
         if isinstance(answer, Later):
             return Delayed(request, answer)
         if answer is not None:
-            self._channel.answer(request.unique, answer)
+            try:
+                self._channel.answer(request.unique, answer)
+            except OSError as error:
+                # Not of a form that the kernel takes. Without any answer the program would wait for ever.
+                self._refuse(request, AssertionError(f"the kernel does not take an answer: {error}"))
         return None
 
     def _refuse(self, request: Request, error: Exception) -> None:
