@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,11 +206,9 @@ def test_wildcards_match_what_an_expression_matches(written: str, text: str) -> 
     assert pattern(written, variables=True).matches(text, {}) is expected
 
 
-@given(POLICIES, REQUESTS)
-def test_what_is_remembered_holds_for_every_request(policies: Policies, request: Request) -> None:
-    """A decision that was made without looking at a request is the one on any: context and grants."""
-    if policies.key is None:
-        return
+def remembers(policies: Policies, request: Request) -> bool:
+    """Tell whether policies allow a request for whatever else it says."""
+    assert policies.key is not None
     texts = remembered._Texts(
         administrator=False,
         key=dump(policies.key),
@@ -220,5 +219,45 @@ def test_what_is_remembered_holds_for_every_request(policies: Policies, request:
     )
     asker = request.principal
     caller = remembered._Caller(asker.arn, asker.account_id, asker.role_arn)
-    if remembered._is_allowed(caller, request.action, request.resource, request.resource_account, texts):
+    return remembered._is_allowed(caller, request.action, request.resource, request.resource_account, texts)
+
+
+@given(POLICIES, REQUESTS)
+def test_what_is_remembered_holds_for_every_request(policies: Policies, request: Request) -> None:
+    """A decision that was made without looking at a request is the one on any: context and grants."""
+    if policies.key is not None and remembers(policies, request):
         assert evaluate(request, policies).allowed
+
+
+OPEN: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+NARROW: Final = [
+    *({"Condition": {operator: {key: values}}} for operator, key, values in CONDITIONS),
+    {"Resource": "arn:aws:kms:*:*:key/${aws:PrincipalTag/k}"},
+]
+
+
+@pytest.mark.parametrize("where", ["key", "identity", "boundary", "session", "guard"])
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+@pytest.mark.parametrize("narrow", NARROW, ids=str)
+def test_what_depends_on_a_request_is_not_remembered(narrow: dict[str, Any], effect: str, where: str) -> None:
+    """With a condition or a variable in any policy that has a say, each request is decided by itself."""
+    named = {"Principal": {"AWS": ROOT}}
+    policies = {name: [OPEN] for name in ("identity", "boundary", "session", "guard")}
+    policies["key"] = [OPEN | named]
+    request = Request(ALICE, "kms:Decrypt", KEY_ARN, ACCOUNT, {})
+
+    def read(name: str) -> Document:
+        """Read one of the policies."""
+        text = json.dumps({"Version": "2012-10-17", "Statement": policies[name]})
+        return parse(text, PolicyKind.KEY if name == "key" else PolicyKind.IDENTITY)
+
+    def all_of_them() -> Policies:
+        """Read all of the policies."""
+        return Policies(
+            read("key"), (read("identity"),), read("boundary"), (read("session"),), (read("guard"),)
+        )
+
+    assert remembers(all_of_them(), request)
+    changed = OPEN | {"Effect": effect} | narrow | (named if where == "key" else {})
+    policies[where] = [changed] if effect == "Allow" else [*policies[where], changed]
+    assert not remembers(all_of_them(), request)
