@@ -88,6 +88,9 @@ class Keyring:
         if keys.reason:
             self._reasons[keys.policy] = keys.reason
         if keys.direct is not None:
+            before = self._direct.get(keys.policy)
+            if before is not None and before is not keys.direct:
+                before.close()
             keys.direct.may_wait = self._may_wait
             self._direct[keys.policy] = keys.direct
             self._keys[keys.direct.id] = keys.direct

@@ -27,7 +27,7 @@ class Rekeyed:
 
     Attributes:
         description: to be written before `keys` are used.
-        keys: of the policies that it concerns.
+        keys: of the policies that have other ones, or others that can be had.
         rewrapped: how many keys were wrapped anew.
         made: how many bucket keys are new.
         refused: by policy index, why its keys are as they were.
@@ -103,15 +103,18 @@ def rekey(
         rewrapped += own + (policy.index == 0)
         made += len(changed.bucket_keys) - len(description.bucket_keys)
         description = changed
-        fetched.append(keys_of_it)
+        fetched += [] if keys_of_it is None else [keys_of_it]
     return Rekeyed(description, tuple(fetched), rewrapped, made, refused)
 
 
 def _rekeyed(
     service: Kms, description: VolumeDescription, keys: VolumeKeys, policy: Policy, key_id: str | None
-) -> tuple[VolumeDescription, PolicyKeys]:
+) -> tuple[VolumeDescription, PolicyKeys | None]:
     if policy.index == 0:
         description = _with_volume_key(service, description, keys, key_id or policy.key_arn)
+    if policy.mode == volume.DIRECT and key_id is None:
+        # Its data keys are files' own.
+        return description, None
     description = _with_policy(service, description, policy, key_id)
     return description, _opened_again(service, description, policy.index)
 
