@@ -92,12 +92,13 @@ def test_unknown_option_is_an_error(volume: Place) -> None:
     assert "bogus" in result.stderr
 
 
-def test_second_mount_is_refused(volume: Place) -> None:
-    """A mounted volume is locked, and whoever wants it hears who has it."""
+@pytest.mark.parametrize("options", [(), ("-o", "ro")], ids=["rw", "ro"])
+def test_second_mount_is_refused(volume: Place, options: tuple[str, ...]) -> None:
+    """A volume mounted for writing is locked, and whoever wants it, if only to read, hears who has it."""
     volume.mount()
     other = volume.directory / "other"
     other.mkdir()
-    result = volume.kmsfs("mount", volume.ciphertext, other)
+    result = volume.kmsfs("mount", *options, volume.ciphertext, other)
     assert result.returncode == ExitCode.IN_USE
     assert f"process {volume.pid()}" in result.stderr
     assert str(volume.mountpoint) in result.stderr

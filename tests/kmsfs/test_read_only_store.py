@@ -41,3 +41,36 @@ def test_mount_for_writing_is_refused(sealed_off: Place) -> None:
     assert "Read-only file system" in result.stderr
     assert "-o ro" in result.stderr
     assert sealed_off.status(sealed_off.ciphertext)["state"] == "not mounted"
+
+
+OFFLINE = {
+    "init": ("init", "{ciphertext}/new"),
+    "put": ("put", "{ciphertext}", "new"),
+    "verify": ("verify", "--repair", "{ciphertext}"),
+    "policy": ("policy", "set", "{ciphertext}", "--key", "alias/aws/kmsfs"),
+    "rewrap": ("rewrap", "{ciphertext}"),
+    "reencrypt": ("reencrypt", "{ciphertext}"),
+}
+
+
+@pytest.mark.parametrize("command", OFFLINE)
+def test_what_changes_is_refused(sealed_off: Place, command: str) -> None:
+    """Every command that would change the volume says that its store is read-only, and ends."""
+    words = [word.format(ciphertext=sealed_off.ciphertext) for word in OFFLINE[command]]
+    result = sealed_off.kmsfs(*words)
+    assert result.returncode == ExitCode.SYSTEM, (result.returncode, result.stdout, result.stderr)
+    assert "Read-only file system" in result.stderr
+    assert sealed_off.status(sealed_off.ciphertext)["volume"]["condition"] == "clean"
+
+
+@pytest.mark.parametrize("command", ["ls", "cat", "verify", "export"])
+def test_what_only_looks_works(sealed_off: Place, command: str) -> None:
+    """Every command that only reads needs to write nothing."""
+    words = {
+        "ls": ("ls", sealed_off.ciphertext),
+        "cat": ("cat", sealed_off.ciphertext, "file"),
+        "verify": ("verify", "--deep", sealed_off.ciphertext),
+        "export": ("export", sealed_off.ciphertext, sealed_off.directory / "copy"),
+    }[command]
+    result = sealed_off.kmsfs(*words)
+    assert result.returncode == 0, result.stderr
