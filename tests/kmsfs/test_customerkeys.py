@@ -76,6 +76,14 @@ def test_each_policy_takes_its_own_key() -> None:
         given_keys.require(first, VOLUME_ID).unwrap(wrapped, HEAD)
 
 
+def test_one_key_of_two_policies_wraps_under_two() -> None:
+    """Policies do not share what wraps their data keys, though they have one customer's key."""
+    given_keys = CustomerKeys((KEY,))
+    first, second = (given_keys.require(policy(), VOLUME_ID) for _ in range(2))
+    with pytest.raises(CorruptHeaderError):
+        second.unwrap(first.wrap(DATA_KEY, HEAD), HEAD)
+
+
 @pytest.mark.parametrize(("keys", "words"), [((), "nobody gave"), ((OTHER,), "is not the one that policy 2")])
 def test_a_missing_or_wrong_key_says_what_to_do(keys: tuple[bytes, ...], words: str) -> None:
     """The error tells which policy wants a key, and the options that give one."""

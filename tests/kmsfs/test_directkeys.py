@@ -171,6 +171,7 @@ def test_a_disabled_key_is_missed_at_once(keys: DirectKeys, service: Asked, key_
 def test_a_blob_of_another_file_or_policy_is_refused(keys: DirectKeys, service: Asked, key_arn: str) -> None:
     """A blob is good for its own file and policy alone, under whichever key."""
     first, second = new_header(keys), new_header(keys)
+    waiting(lambda: header.unlock(first, VOLUME_ID, keys))
     with pytest.raises(CorruptHeaderError, match="for this file"):
         waiting(lambda: keys.unwrap(second.wrapped_key, first.clear[:96]))
     with pytest.raises(CorruptHeaderError, match="for this file"):
