@@ -38,7 +38,7 @@ class SetPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         key: KMS key: key id, key ARN, alias name or alias ARN.
         mode: where data keys come from.
         chunk_shift: files have chunks of 2**chunk_shift bytes.
-        customer_key: 32 bytes, in base64 on the wire; of mode customer alone.
+        customer_key: 32 bytes, in base64 on the wire; of mode customer alone, and otherwise not looked at.
     """
 
     path: str
@@ -87,13 +87,13 @@ def set_policy(core: Core, request: SetPolicy) -> Job:
     opened = core.volume
     with paths.reached(core, fsencode(request.path)) as entry:
         top = core.inodes.directory(entry.nodeid)
-        old = core.directories.policy(top)
-        wanted = _wanted(request, _policy(opened.description, old))
         # One at a time: the next finds the policy that this one adds, its keys at hand.
         while not (yield from called(partial(opened.live.turn.acquire, timeout=_TURN_SECONDS))):
             # The one before may need the thread.
             pass
         try:
+            old = core.directories.policy(top)
+            wanted = _wanted(request, _policy(opened.description, old))
             policy, keys = yield from called(partial(_secured, opened, wanted))
             if keys is not None:
                 opened.keyring.put(keys)
@@ -135,6 +135,9 @@ def list_policies(core: Core, request: ListPolicies) -> Job:
                 except CorruptRecordError as error:
                     refusal = visiting.refusal(core, directory.parent, directory.stored, error)
                     yield {"directory": fsdecode(refusal.plain or refusal.stored), "refused": str(error)}
+                except OSError as error:
+                    if error.errno not in GONE:
+                        raise
     return {"policies": report(core.volume)}
 
 
@@ -180,8 +183,6 @@ def _wanted(request: SetPolicy, now: Policy) -> _Wanted:
         if request.customer_key is None:
             raise VolumeError("give the customer's key with --customer-key-file FILE or --customer-key-fd N")
         return _Wanted("", mode, chunk_shift, CustomerKeys((request.customer_key,)))
-    if request.customer_key is not None:
-        raise VolumeError("only mode customer has a customer's key: say --mode customer")
     if not key_id:
         raise VolumeError("the directory has a customer's key now: name the KMS key with --key")
     return _Wanted(key_id, mode, chunk_shift, NO_CUSTOMER_KEYS)

@@ -17,7 +17,7 @@ from kmsfs.cli.show import progressing, show_line, show_pairs
 from kmsfs.cli.targets import place_of
 from kmsfs.customerkeys import CustomerKeys
 from kmsfs.jobs import Progress
-from kmsfs.volume import CUSTOMER, MODES
+from kmsfs.volume import MODES
 
 _path_argument = click.argument("path", metavar="PATH")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -63,7 +63,7 @@ def set_(
     if (key_id, mode, chunk_shift) == (None, None, None):
         raise click.UsageError("Say what is to change: --key, --mode or --chunk-size.")
     wanted = {"key": key_id, "mode": mode, "chunk_shift": chunk_shift}
-    if mode == CUSTOMER and customer_keys.keys:
+    if customer_keys.keys:
         wanted["customer_key"] = base64.b64encode(customer_keys.keys[-1]).decode()
     done = _finished(reaching.do(place_of(path), {"ask": "policy-set", **wanted}, agent_url, customer_keys))
     if as_json:

@@ -157,9 +157,13 @@ def test_a_customers_key(mounted: Place) -> None:
         os.getxattr(top / "file", "kmsfs.key-id")
     again = policy(mounted, "set", mounted.mountpoint, "--mode", "customer", "--customer-key-file", file)
     assert again["policy"] == 1
+    larger = policy(mounted, "set", top, "--chunk-size", "64K", "--customer-key-file", file)
+    assert (larger["policy"], larger["mode"], larger["chunk_size_bytes"]) == (2, "customer", 1 << 16)
+    (top / "larger").write_bytes(bytes(70_000))
     assert mounted.umount().returncode == 0
     assert mounted.mount("--customer-key-file", str(file)).returncode == 0
     assert (top / "file").read_bytes() == b"content"
+    assert (top / "larger").read_bytes() == bytes(70_000)
     assert mounted.umount().returncode == 0
     assert mounted.mount().returncode == 0
     with pytest.raises(OSError, match="key"):
