@@ -5,7 +5,6 @@ of them does. Knows nothing of what the work is.
 """
 
 import ctypes
-import errno
 import os
 import signal
 import traceback
@@ -25,8 +24,11 @@ Batch = TypeVar("Batch")
 Report = TypeVar("Report")
 
 
-class WorkerEndedError(OSError):
-    """A worker process ended in the middle of its work."""
+class WorkerEndedError(Exception):
+    """A worker process ended in the middle of its work, and what it had half done is left behind.
+
+    No error of the system: a volume that meets it counts as not closed in order, and recovery clears it up.
+    """
 
 
 class Crew(Generic[Batch, Report]):
@@ -64,7 +66,7 @@ class Crew(Generic[Batch, Report]):
         try:
             worker.send(batch)
         except BrokenPipeError as error:
-            raise WorkerEndedError(errno.ECHILD, _ENDED) from error
+            raise WorkerEndedError(_ENDED) from error
 
     def wait(self) -> Iterator[Report]:
         """Yield what has come of some batches, waiting if need be; nothing when none are under way."""
@@ -92,7 +94,7 @@ class Crew(Generic[Batch, Report]):
             try:
                 answer = worker.recv()
             except (EOFError, ConnectionResetError) as error:
-                raise WorkerEndedError(errno.ECHILD, _ENDED) from error
+                raise WorkerEndedError(_ENDED) from error
             self._pending[worker] -= 1
             if isinstance(answer, _Bug):
                 raise AssertionError(answer.trace)  # noqa: TRY004 - our own bug

@@ -8,7 +8,7 @@ from typing import Final
 
 import agent.client
 from agent.api.errors import ServiceError
-from kmsfs import batches, errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
+from kmsfs import batches, crew, errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
 from kmsfs.cli.codes import MEANINGS, ExitCode
 from kmsfs.customerkeys import CustomerKeyError
 
@@ -62,6 +62,11 @@ _ROWS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (options.MountOptionError, ExitCode.USAGE, ""),
     (errors.KmsfsError, ExitCode.DAMAGED, ""),
     (batches.StoppedError, ExitCode.SYSTEM, _WHEN_STOPPED),
+    (
+        crew.WorkerEndedError,
+        ExitCode.SYSTEM,
+        "The system's log may say why. The same command goes on from here.",
+    ),
     (OSError, ExitCode.SYSTEM, ""),
     (KeyboardInterrupt, ExitCode.INTERRUPTED, ""),
 )

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -252,6 +254,32 @@ def test_interrupted(place: Place, large: Path) -> None:
     )
     assert code == ExitCode.INTERRUPTED
     assert not list(copy.rglob(".kmsfs.part.*"))
+
+
+def test_a_worker_is_killed(place: Place, large: Path) -> None:
+    """The command ends and says so; what the worker had half done is cleared up by the next one."""
+    place.init()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "kmsfs", "import", large, place.ciphertext],
+        cwd=place.directory,
+        env=place.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            while not is_under_way(place.ciphertext, ".kmsfs.tmp.", 1):
+                assert process.poll() is None
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, b"a worker process has ended" in errors) == (ExitCode.SYSTEM, True)
+    succeed(place, "import", "--verify", large, place.ciphertext)
+    assert b'"problems": []' in succeed(place, "verify", "--json", place.ciphertext)
 
 
 def test_names_are_not_dirtied(place: Place) -> None:
