@@ -131,6 +131,8 @@ class Attributes:
     def open_anywhere(self, node: Node, *, writable: bool) -> File:
         """Do as `open_file` with a file of which nobody can tell where it belongs."""
         file = self._files.acquire(node.inode)
+        if file is None and (fd := self._files.take_waiting(node.inode)) is not None:
+            file = self._files.open(fd, node.inode)
         if file is not None and writable and not file.chunks.is_writable:
             try:
                 file.chunks.replace_fd(self._open_fd(node, writable=True))

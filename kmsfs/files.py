@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from kmsfs import descriptors
-from kmsfs.errors import CorruptFileError
+from kmsfs.errors import CorruptFileError, WaitNeededError
 from kmsfs.file import File
 from kmsfs.header import HEADER_PEEK_SIZE, NewFile, is_direct
 from kmsfs.loading import Loader
@@ -108,11 +108,20 @@ class Files:
         """
         try:
             file = self._read(fd, inode)
+        except WaitNeededError:
+            self._peeking.keep(fd, inode)
+            raise
         except BaseException:
             os.close(fd)
+            self._peeking.forget(inode)
             raise
+        self._peeking.forget(inode)
         self._open[inode] = (file, 1)
         return file
+
+    def take_waiting(self, inode: int) -> int | None:
+        """Return the descriptor of an opening that had to wait, for the one that goes on, if there is one."""
+        return self._peeking.take(inode)
 
     def load(self, fd: int, inode: int) -> File | None:
         """Take over the descriptor of an existing backing file for the moment, whatever its length.
@@ -175,6 +184,7 @@ class Files:
         files = [*(file for file, _ in self._open.values()), *self._idle.values()]
         self._open.clear()
         self._idle.clear()
+        self._peeking.close()
         with ExitStack() as stack:
             for file in files:
                 stack.callback(file.close)
@@ -190,7 +200,7 @@ class Files:
         file.chunks.close()
 
     def _read(self, fd: int, inode: int) -> File:
-        status = os.fstat(fd)
+        status = self._peeking.status(fd, inode)
         _require_file(status, inode)
         chunks = self._loader.open(fd, inode, self._peeking.read(fd, inode))
         if status.st_size != chunks.backing_size:

@@ -51,15 +51,35 @@ def test_reads_in_the_call_unless_it_may_wait(fd: int) -> None:
     assert Peeking(fd, LENGTH, may_wait=False).read(fd, 7) == os.pread(fd, LENGTH, 0)
 
 
-def test_what_a_thread_has_read_is_good_once(peeking: Peeking, fd: int) -> None:
-    """The opening that comes back first has it; a later one reads anew, as the file may have changed."""
+def test_what_a_thread_has_read_is_good_for_one_opening(peeking: Peeking, fd: int) -> None:
+    """Once the first of several has gone on, the next reads anew, as the file may have changed."""
     first, second = waits(peeking, fd), waits(peeking, fd)
     assert not first.asks_agent
     first.work()
     assert peeking.read(fd, 7) == os.pread(fd, LENGTH, 0)
+    assert peeking.status(-1, 7).st_ino == os.fstat(fd).st_ino
+    peeking.forget(7)
     second.work()
     waits(peeking, fd).work()
     assert peeking.read(fd, 7) == os.pread(fd, LENGTH, 0)
+
+
+def test_descriptor_is_kept_for_who_goes_on(peeking: Peeking, fd: int) -> None:
+    """It is given back once, and closed with what is forgotten or replaced."""
+    assert peeking.take(7) is None
+    replaced, given, forgotten, left = (os.dup(fd) for _ in range(4))
+    peeking.keep(replaced, 7)
+    peeking.keep(given, 7)
+    assert peeking.take(7) == given
+    assert peeking.take(7) is None
+    peeking.keep(forgotten, 7)
+    peeking.forget(7)
+    peeking.keep(left, 8)
+    peeking.close()
+    os.close(given)
+    for closed in (replaced, forgotten, left):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(closed)
 
 
 def test_forgotten_is_read_anew(peeking: Peeking, fd: int) -> None:
@@ -89,6 +109,7 @@ def test_failure_of_the_store_is_the_openings(peeking: Peeking) -> None:
         waits(peeking, fd).work()
         with pytest.raises(OSError, match="Input/output error"):
             peeking.read(fd, 7)
+        peeking.forget(7)
         waits(peeking, fd).work()
     finally:
         os.close(fd)
