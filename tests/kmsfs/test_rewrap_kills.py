@@ -56,8 +56,8 @@ def headers(place: Place) -> dict[bytes, bytes]:
     return found
 
 
-def killed_after(place: Place, is_far: Callable[[], bool], *arguments: str | Path) -> bool:
-    """Run a command, and kill it when it is far enough; tell whether it still ran then."""
+def killed_after(place: Place, is_far: Callable[[], bool], *arguments: str | Path) -> None:
+    """Run a command, and kill it when it is far enough, wherever it is then."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "kmsfs", *map(str, arguments)],
         cwd=place.directory,
@@ -68,7 +68,6 @@ def killed_after(place: Place, is_far: Callable[[], bool], *arguments: str | Pat
     try:
         while process.poll() is None and not is_far():
             os.sched_yield()
-        return process.poll() is None
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_SECONDS)
@@ -89,8 +88,7 @@ def test_headers_killed_in_the_middle(
         def is_far(wanted: int = wanted) -> bool:
             return sum(reference != before for reference in headers(place).values()) >= wanted
 
-        if killed_after(place, is_far, "rewrap", "--files", place.ciphertext):
-            assert sum(reference != before for reference in headers(place).values()) < FILES
+        killed_after(place, is_far, "rewrap", "--files", place.ciphertext)
         now = sum(reference != before for reference in headers(place).values())
         assert now >= max(wanted, done)
         done = now
