@@ -251,8 +251,7 @@ def test_status_tells_all(volume: Place) -> None:
 def test_status_of_nothing(volume: Place) -> None:
     """A directory that is neither a volume nor a mount point is an error that says so."""
     result = volume.kmsfs("status", volume.directory)
-    assert result.returncode == ExitCode.MOUNT_POINT
-    assert "neither" in result.stderr
+    assert (result.returncode, "neither" in result.stderr) == (ExitCode.MOUNT_POINT, True)
 
 
 def test_mount_is_hardened_and_small(volume: Place) -> None:
