@@ -22,7 +22,7 @@ from deeds import CHANGES, Model, Outcome, attempt, look, model_of, wrongs
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts disks")
 
-TURNS = int(os.environ.get("KMSFS_FAULT_TURNS", "2"))
+TURNS = int(os.environ.get("KMSFS_FAULT_TURNS", "1"))
 # What the kernel could not write behind a program's back, it tells of as EIO if it was for a quota.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 PLENTY = 150

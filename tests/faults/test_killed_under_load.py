@@ -24,7 +24,7 @@ from agents import RunningAgent
 from backgrounds import Place
 from kmsfs.cli.codes import ExitCode
 
-ROUNDS = int(os.environ.get("KMSFS_KILL_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("KMSFS_KILL_ROUNDS", "2"))
 WRITERS = 3
 PATIENCE_SECONDS = 60
 BLOCK_BYTES = 3000
