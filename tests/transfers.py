@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backgrounds import Place
-from kmsfs.batches import Problem
-from kmsfs.moving import Plan, export_from, import_into
-from kmsfs.tally import Count
-from kmsfs.transfer import Transfer
+from kmsfs.moving.batches import Problem
+from kmsfs.moving.root import Plan, export_from, import_into
+from kmsfs.moving.tally import Count
+from kmsfs.moving.transfer import Transfer
 from offline import OfflineVolume
 
 PATIENCE_SECONDS = 60

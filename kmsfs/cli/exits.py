@@ -8,9 +8,10 @@ from typing import Final
 
 import agent.client
 from agent.api.errors import ServiceError
-from kmsfs import batches, crew, errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
+from kmsfs import errors, locking, mkfs, mountpoint, options, statusdoor, umount, volumedir
 from kmsfs.cli.codes import MEANINGS, ExitCode
 from kmsfs.customerkeys import CustomerKeyError
+from kmsfs.moving import batches, crew
 
 __all__ = ["MEANINGS", "ExitCode", "Explanation", "explain"]
 

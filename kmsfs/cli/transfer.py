@@ -11,16 +11,16 @@ import click
 from rich.filesize import decimal
 
 from kmsfs import backing, logs, offline
-from kmsfs.batches import Problem
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.show import progressing, show_line, show_warning
 from kmsfs.cli.targets import Target, TargetType
 from kmsfs.core import Core
 from kmsfs.customerkeys import CustomerKeys
-from kmsfs.moving import Plan, export_from, import_into, lies_within
-from kmsfs.tally import Count, Tallies
-from kmsfs.transfer import Totals, Transfer
+from kmsfs.moving.batches import Problem
+from kmsfs.moving.root import Plan, export_from, import_into, lies_within
+from kmsfs.moving.tally import Count, Tallies
+from kmsfs.moving.transfer import Totals, Transfer
 
 _MOST_JOBS: Final = 8
 # What one more file costs, in bytes of content: so the time left is good for small files too.

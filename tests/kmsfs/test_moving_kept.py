@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from backgrounds import Place
 from commands import succeed
 from kmsfs.cli.transfer import progress
-from kmsfs.tally import Count, Tallies
-from kmsfs.transfer import Totals
+from kmsfs.moving.tally import Count, Tallies
+from kmsfs.moving.transfer import Totals
 from offline import OfflineVolume, find, mkdir, truncate, write
 from transfers import move_in, move_out
 from trees import differences, snapshot

@@ -12,13 +12,13 @@ import pytest
 from backgrounds import Place
 from commands import run, succeed
 from kmsfs import records
-from kmsfs.batches import Problem
 from kmsfs.cli.codes import ExitCode
-from kmsfs.crew import Crew, WorkerEndedError
-from kmsfs.plainside import PlainReading, PlainSide
-from kmsfs.sides import own_rights
-from kmsfs.transfer import Transfer
-from kmsfs.volumeside import VolumeSide
+from kmsfs.moving.batches import Problem
+from kmsfs.moving.crew import Crew, WorkerEndedError
+from kmsfs.moving.plainside import PlainReading, PlainSide
+from kmsfs.moving.sides import own_rights
+from kmsfs.moving.transfer import Transfer
+from kmsfs.moving.volumeside import VolumeSide
 from offline import OfflineVolume, mkdir, names_in, read, write
 from transfers import move_in, move_out
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kmsfs.batches import Batch, Problem, Report, Worker, joined, problem_of
-from kmsfs.comparing import compare
-from kmsfs.copying import Copier
-from kmsfs.crew import Crew
 from kmsfs.errors import KmsfsError
-from kmsfs.sides import HERE, Facts, Rights, Side
-from kmsfs.tally import Count, Tallies
+from kmsfs.moving.batches import Batch, Problem, Report, Worker, joined, problem_of
+from kmsfs.moving.comparing import compare
+from kmsfs.moving.copying import Copier
+from kmsfs.moving.crew import Crew
+from kmsfs.moving.sides import HERE, Facts, Rights, Side
+from kmsfs.moving.tally import Count, Tallies
 
 _BATCH_ENTRIES: Final = 64
 _BATCH_BYTES: Final = 4 << 20

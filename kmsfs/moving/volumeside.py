@@ -22,9 +22,8 @@ from kmsfs.entries import Entry
 from kmsfs.errors import NameTooLongError
 from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
-from kmsfs.plainside import data_ranges
-from kmsfs.records import XATTR_PREFIX
-from kmsfs.sides import (
+from kmsfs.moving.plainside import data_ranges
+from kmsfs.moving.sides import (
     HERE,
     OWNER_REFUSALS,
     TOLD_PREFIX,
@@ -36,6 +35,7 @@ from kmsfs.sides import (
     own_rights,
     without_set_id,
 )
+from kmsfs.records import XATTR_PREFIX
 from kmsfs.tree import Owner
 
 _MAX_KNOWN: Final = 1024

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
-from kmsfs.crew import end_if_told
+from kmsfs.moving.crew import end_if_told
+from kmsfs.moving.sides import PIECE_BYTES, Facts, Reading, Rights, Source
+from kmsfs.moving.tally import Count, Tally
 from kmsfs.records import XATTR_PREFIX
-from kmsfs.sides import PIECE_BYTES, Facts, Reading, Rights, Source
-from kmsfs.tally import Count, Tally
 
 # What a store may have of its own, or refuse, is not compared; that was said when it was copied.
 _COMPARED: Final = (XATTR_PREFIX, b"security.capability")

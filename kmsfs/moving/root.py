@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from kmsfs import paths
 from kmsfs.core import Core
-from kmsfs.plainside import PlainSide
-from kmsfs.sides import Side, own_rights
-from kmsfs.transfer import Transfer
+from kmsfs.moving.plainside import PlainSide
+from kmsfs.moving.sides import Side, own_rights
+from kmsfs.moving.transfer import Transfer
+from kmsfs.moving.volumeside import VolumeSide
 from kmsfs.tree import Owner
 from kmsfs.volume import DIRECT
-from kmsfs.volumeside import VolumeSide
 
 _NEW_DIRECTORY = 0o700
 

@@ -9,9 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from kmsfs.comparing import compare
-from kmsfs.copying import Copier
-from kmsfs.crew import end_if_told
 from kmsfs.errors import (
     CorruptFileError,
     CorruptHeaderError,
@@ -19,8 +16,11 @@ from kmsfs.errors import (
     CorruptRecordError,
     KmsfsError,
 )
-from kmsfs.sides import Facts, Rights, Side
-from kmsfs.tally import Count, Tally
+from kmsfs.moving.comparing import compare
+from kmsfs.moving.copying import Copier
+from kmsfs.moving.crew import end_if_told
+from kmsfs.moving.sides import Facts, Rights, Side
+from kmsfs.moving.tally import Count, Tally
 
 _CORRUPT: Final = (CorruptFileError, CorruptHeaderError, CorruptNameError, CorruptRecordError)
 _FATAL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})

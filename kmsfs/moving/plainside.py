@@ -15,8 +15,7 @@ from itertools import count
 from typing import Final
 
 from kmsfs import backing
-from kmsfs.records import XATTR_PREFIX
-from kmsfs.sides import (
+from kmsfs.moving.sides import (
     OWNER_REFUSALS,
     PIECE_BYTES,
     TOLD_PREFIX,
@@ -28,6 +27,7 @@ from kmsfs.sides import (
     own_rights,
     without_set_id,
 )
+from kmsfs.records import XATTR_PREFIX
 
 PART_PREFIX: Final = b".kmsfs.part."
 _MAX_OPEN: Final = 256

@@ -9,10 +9,10 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from kmsfs.comparing import same_content
-from kmsfs.crew import end_if_told
-from kmsfs.sides import PIECE_BYTES, Facts, Reading, Rights, Side
-from kmsfs.tally import Count, Tally
+from kmsfs.moving.comparing import same_content
+from kmsfs.moving.crew import end_if_told
+from kmsfs.moving.sides import PIECE_BYTES, Facts, Reading, Rights, Side
+from kmsfs.moving.tally import Count, Tally
 
 _ATTEMPTS: Final = 2
 _KINDS: Final = {stat.S_IFLNK: Count.SYMLINKS}
