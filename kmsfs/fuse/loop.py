@@ -30,7 +30,7 @@ _POLL_MILLISECONDS: Final = 1
 # requests do; a program that works on the mount sends its next request sooner than that.
 _SPINS: Final = 300
 # Signals, timers and other tasks get their turn at least this often.
-_REQUESTS_PER_TURN: Final = 256
+_REQUESTS_PER_TURN: Final = 64
 # A mount whose device has many programs waiting for it asks for no more threads than this at once.
 _MAX_WAITS: Final = 64
 # Apart from those: an agent that is silent must not keep others from the device.
