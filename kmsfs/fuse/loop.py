@@ -7,6 +7,7 @@ then for a millisecond, and only then through the event loop, which has other ta
 import errno
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ _POLL_MILLISECONDS: Final = 1
 # About a quarter of a millisecond. An idle processor sleeps deeply, and waking it costs more than most
 # requests do; a program that works on the mount sends its next request sooner than that.
 _SPINS: Final = 300
+# Where giving way takes as long as this, others need the processor more than we do.
+_BUSY_NANOSECONDS: Final = 100_000
 # Signals, timers and other tasks get their turn at least this often.
 _REQUESTS_PER_TURN: Final = 64
 # A mount whose device has many programs waiting for it asks for no more threads than this at once.
@@ -120,18 +123,20 @@ class Session:
     async def _serve(self, nursery: trio.Nursery, operations: Operations) -> None:
         """Answer one request after the other; what has to be waited for, in tasks of their own."""
         answering = Answering(operations, self._channel)
-        receive, answer, prepare = self._channel.receive, answering.answer, self.core.files.prepare
+        receive, has_request = self._channel.receive, self._channel.has_request
+        answer, prepare = answering.answer, self.core.files.prepare
         left = _REQUESTS_PER_TURN
         while True:
             # The program is about to wake up from the answer before: time for what need not be in it.
             prepare()
-            message = receive()
-            if message is None:
+            if not has_request(0):
                 if operations.stale and not self._forgets:
                     nursery.start_soon(self._forget, operations.stale)
                 if self._waits or not self._comes_soon():
                     await trio.lowlevel.wait_readable(self._channel.fd)
                     left = _REQUESTS_PER_TURN
+            message = receive()
+            if message is None:
                 continue
             delayed = answer(message)
             if delayed is not None:
@@ -145,10 +150,15 @@ class Session:
     def _comes_soon(self) -> bool:
         """Say whether the next request comes within a millisecond."""
         has_request = self._channel.has_request
+        before = time.monotonic_ns()
         for _ in range(self._spins):
+            os.sched_yield()
             if has_request(0):
                 return True
-            os.sched_yield()
+            now = time.monotonic_ns()
+            if now - before > _BUSY_NANOSECONDS:
+                break
+            before = now
         return has_request(_POLL_MILLISECONDS)
 
     async def _wait(self, answering: Answering, delayed: Delayed | None) -> None:
