@@ -145,9 +145,12 @@ class Tree:
                 try:
                     binding = self._directories.entry_binding(parent, name)
                     self._directories.write_record(fd, self._directories.policy(parent), binding)
-                    made = self._own(fd, dirfd, 0, owner).st_mode
-                    if mode & stat.S_IRWXU != stat.S_IRWXU:
-                        backing.chmod(fd, stat.S_IMODE(made) & (mode | ~stat.S_IRWXU))
+                    made = stat.S_IMODE(self._own(fd, dirfd, 0, owner).st_mode)
+                    wanted = stat.S_IMODE(mode) | made & stat.S_ISGID
+                    if made != wanted:
+                        # The permissions that an inherited ACL leaves are right but for the owner's.
+                        keeps = made & (mode | ~stat.S_IRWXU) if _has_default_acl(fd) else wanted
+                        backing.chmod(fd, keeps)
                     backing.rename(dirfd, temporary, dirfd, stored.name, backing.RENAME_NOREPLACE)
                 except BaseException:
                     self._directories.clear(fd)
@@ -303,6 +306,14 @@ def _made_directory(dirfd: int, name: bytes, mode: int) -> int:
     except OSError:
         backing.rmdir(dirfd, name)
         raise
+
+
+def _has_default_acl(fd: int) -> bool:
+    """Say whether a directory's permissions come from an ACL; it has inherited that as well."""
+    try:
+        return bool(backing.getxattr(fd, b"system.posix_acl_default"))
+    except OSError:
+        return False
 
 
 def _parent(node: Node) -> Directory:

@@ -28,10 +28,10 @@ def number(cell: str) -> float:
     return float(cell.replace(",", ""))
 
 
-def test_compares_with_the_bare_directory(tmp_path: Path) -> None:
+def test_compares_with_the_bare_directory(short_directory: Path) -> None:
     """The rows that were asked for have figures of both, and nothing of a volume is left behind."""
     result = run(
-        "--rows", "tree", "SQLite", "memory", "--subject", "native", "--peers", "--backing", tmp_path
+        "--rows", "tree", "SQLite", "memory", "--subject", "native", "--peers", "--backing", short_directory
     )
     assert result.returncode == 0, result.stderr
     header, _, *rows = cells(result)
@@ -50,12 +50,12 @@ def test_compares_with_the_bare_directory(tmp_path: Path) -> None:
     assert all(number(cell) > 0 for row in rows[:-2] for cell in row[2:])
     assert "Machine: " in result.stdout
     assert "Commit: " in result.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_directory.iterdir()) == []
 
 
-def test_compares_mounts(tmp_path: Path) -> None:
+def test_compares_mounts(short_directory: Path) -> None:
     """Files of a mount on the store that can be slow are read by many, and processor time is told."""
-    result = run("--rows", "slow", "append", "--peers", "--no-native", "--backing", tmp_path)
+    result = run("--rows", "slow", "append", "--peers", "--no-native", "--backing", short_directory)
     assert result.returncode == 0, result.stderr
     _, _, *rows = cells(result)
     assert [row[0] for row in rows] == [
@@ -64,22 +64,22 @@ def test_compares_mounts(tmp_path: Path) -> None:
     ]
     assert all(number(row[2]) > 0 for row in rows), result.stdout
     assert "| processor time of the process, least, µs each | kmsfs |" in result.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_directory.iterdir()) == []
 
 
-def test_failure_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_failure_is_told_and_the_rest_goes_on(short_directory: Path) -> None:
     """A filesystem that cannot be made leaves dashes and its reason; the others have their figures."""
-    result = run("--rows", "append", "--peers", "--init-option=--nonsense", "--backing", tmp_path)
+    result = run("--rows", "append", "--peers", "--init-option=--nonsense", "--backing", short_directory)
     assert result.returncode == 0, result.stderr
     *_, row = cells(result)
     assert row[:3] == ["append 4 KiB", "µs", "-"]
     assert number(row[3]) > 0
     assert "- kmsfs, append 4 KiB: kmsfs: " in result.stdout
     assert "nonsense" in result.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_directory.iterdir()) == []
 
 
-def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_run_leaves_nothing(short_directory: Path) -> None:
     """Ctrl-C in the middle of a stage ends every process, mount and file of the run."""
     command = [
         sys.executable,
@@ -89,18 +89,19 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         "--peers",
         "--no-native",
         "--backing",
-        tmp_path,
+        short_directory,
     ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            while process.poll() is None and not list(tmp_path.glob("*/volume/mountpoint/small/file-00009")):
+            at_work = "*/volume/mountpoint/small/file-00009"
+            while process.poll() is None and not list(short_directory.glob(at_work)):
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 130
         finally:
             process.kill()
-    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
-    assert list(tmp_path.iterdir()) == []
+    assert str(short_directory) not in Path("/proc/self/mountinfo").read_text()
+    assert list(short_directory.iterdir()) == []
 
 
 def test_unknown_row_is_refused() -> None:
@@ -110,7 +111,7 @@ def test_unknown_row_is_refused() -> None:
     assert "no such row: nonsense; stages are sequential, random" in result.stderr
 
 
-def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
+def test_agent_benchmark_prints_its_table(short_directory: Path) -> None:
     """A moment of each measurement names every operation and its connections, and the library alone."""
     result = subprocess.run(
         [
@@ -119,7 +120,7 @@ def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
             "--seconds",
             "0.1",
             "--directory",
-            str(tmp_path),
+            str(short_directory),
         ],
         check=True,
         capture_output=True,
@@ -137,14 +138,14 @@ def test_agent_benchmark_prints_its_table(tmp_path: Path) -> None:
     assert set(names) >= {("RSA_2048 in the library", "-"), ("ECC_NIST_P256 in the library", "-")}
     assert "machine: " in result.stdout
     assert "moto_server" in result.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_directory.iterdir()) == []
 
 
-def test_grants_benchmark_prints_its_table(tmp_path: Path) -> None:
+def test_grants_benchmark_prints_its_table(short_directory: Path) -> None:
     """One grant and a few of each kind are measured, and nothing is left behind."""
     program = PROGRAM.with_name("grants.py")
     result = subprocess.run(
-        [sys.executable, "-P", str(program), "--grants", "20", "--directory", str(tmp_path)],
+        [sys.executable, "-P", str(program), "--grants", "20", "--directory", str(short_directory)],
         check=True,
         capture_output=True,
         text=True,
@@ -152,4 +153,4 @@ def test_grants_benchmark_prints_its_table(tmp_path: Path) -> None:
     )
     _, _, *rows = result.stdout.splitlines()
     assert [row.split("|")[1].strip() for row in rows] == ["1"] * 3 + ["20"] * 3
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_directory.iterdir()) == []
