@@ -103,9 +103,6 @@ def measure(
                 rows[measurement.name].add(system.name, round_number, measurement)
                 missing.remove(measurement.name)
     except (OSError, RuntimeError) as error:
-        # Whoever interrupts a stage leaves a file open in it, which keeps it from being unmounted.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
         reason = f"took longer than {STAGE_SECONDS} s" if volume.ran_out_of_time else str(error)
         print(f"  failed: {reason}", file=sys.stderr)
         for name in missing:

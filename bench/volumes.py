@@ -93,9 +93,14 @@ class Volume:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Unmount, and remove everything."""
-        self._stack.close()
+        try:
+            self._stack.close()
+        except RuntimeError:
+            # Whoever interrupts a stage leaves a file open, which keeps it from being unmounted otherwise.
+            if kind is not KeyboardInterrupt:
+                raise
 
     def remount(self) -> None:
         """See `MountedVolume`."""
