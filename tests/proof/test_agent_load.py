@@ -22,7 +22,7 @@ from rotations import wait_until_rotated
 CONNECTIONS = 64
 CHECKERS = 8
 LIVES = 5
-SECONDS = float(os.environ.get("KMSFS_LOAD_SECONDS", "20"))
+SECONDS = float(os.environ.get("KMSFS_LOAD_SECONDS", "10"))
 
 
 @pytest.mark.timeout(600 + 10 * SECONDS)

@@ -19,7 +19,7 @@ from agent.sigv4.signing import Credentials, sign
 from agents import RunningAgent
 from asking import Answer, Script, ask
 
-REQUESTS = int(os.environ.get("KMSFS_MEMORY_REQUESTS", "60000"))
+REQUESTS = int(os.environ.get("KMSFS_MEMORY_REQUESTS", "30000"))
 WARM_REQUESTS: Final = 20_000
 MAX_GROWTH_KB: Final = 2048
 CONNECTIONS: Final = 16

@@ -308,7 +308,7 @@ def test_tree_behaves_as_on_tmpfs(volume: Volume, model_top: Path) -> None:
     run_state_machine_as_test(
         type("BoundTreeMachine", (TreeMachine,), bindings),
         settings=settings(
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=80,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
