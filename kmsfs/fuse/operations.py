@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _DONE: Final = b""
 _DOTS: Final = (b".", b"..")
 _ACLS: Final = b"system.posix_acl_"
-_DIRECTORY_FLAGS: Final = wire.FOPEN_KEEP_CACHE | wire.FOPEN_CACHE_DIR
 
 
 class Operations:
@@ -267,7 +266,8 @@ class Operations:
         handle = self._next_handle
         self._listings[handle] = listing
         self._next_handle += 1
-        return wire.opened(handle, _DIRECTORY_FLAGS)
+        # The kernel keeps no listings: it would go on in the middle of one of which this handle has no snapshot.
+        return wire.opened(handle, 0)
 
     def readdir(self, request: Request, body: memoryview) -> Answer:
         """Answer with as many names as fit."""

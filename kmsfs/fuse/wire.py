@@ -127,7 +127,6 @@ OPEN_KILL_SET_ID: Final = 1
 WRITE_KILL_SET_ID: Final = 1 << 2
 SETXATTR_KILL_SET_GID: Final = 1
 FOPEN_KEEP_CACHE: Final = 1 << 1
-FOPEN_CACHE_DIR: Final = 1 << 3
 
 
 class Request(NamedTuple):
