@@ -35,14 +35,17 @@ class Listing:
         self._tree = tree
         self._reports = reports
         self._stored: list[bytes] = []
+        self._begun = False
 
     def read(self, start: int) -> Iterator[tuple[bytes, Entry | None, int]]:
         """Yield (name, entry, cookie of the next) from cookie `start` on; cookie 0 takes a new snapshot.
 
+        So does the first call, wherever it begins: a server of NFS opens a directory anew to go on.
+
         `.` and `..` have no entry: the kernel takes no reference with them. An entry counts as one reference
         from the moment that it is yielded: give back (`Inodes.forget`) the last one if it did not fit.
         """
-        if start == 0:
+        if start == 0 or not self._begun:
             self._snapshot()
         for index in range(start, len(_DOTS)):
             yield _DOTS[index], None, index + 1
@@ -67,6 +70,7 @@ class Listing:
         return node.nodeid, stat.S_IFDIR
 
     def _snapshot(self) -> None:
+        self._begun = True
         if self.directory.fd >= 0:
             self._stored = []
             return

@@ -266,7 +266,7 @@ class Operations:
         handle = self._next_handle
         self._listings[handle] = listing
         self._next_handle += 1
-        # The kernel keeps no listings: it would go on in the middle of one of which this handle has no snapshot.
+        # The kernel keeps no listing: it would go on in the middle of one that this handle has not begun.
         return wire.opened(handle, 0)
 
     def readdir(self, request: Request, body: memoryview) -> Answer:
