@@ -135,6 +135,10 @@ class Tree:
             backing.mknod(dirfd, stored.name, mode, rdev)
             return self.found(parent, stored.name, self._owned(dirfd, stored.name, mode, owner))
 
+    def has_default_acl(self, nodeid: int) -> bool:
+        """Say whether what is created in a directory gets its permissions from the directory's ACL."""
+        return _has_default_acl(self._directories.dirfd(self._inodes.directory(nodeid)))
+
     def mkdir(self, parent_id: int, name: bytes, mode: int, owner: Owner) -> Entry:
         """Create a directory, with its record from the first moment that it is seen."""
         with self._place(parent_id, name) as (parent, stored):

@@ -20,7 +20,6 @@ from kmsfs.records import STORED_XATTR_PREFIX, XATTR_PREFIX
 
 # ACLs come here only on a mount where they count.
 _PASSED_THROUGH: Final = (b"security.", b"system.posix_acl_")
-_DEFAULT_ACL: Final = b"system.posix_acl_default"
 _CAPABILITY: Final = b"security.capability"
 
 
@@ -153,13 +152,6 @@ class Xattrs:
                 self._files.release(node.inode)
         finally:
             os.close(path_fd)
-
-    def has_default_acl(self, nodeid: int) -> bool:
-        """Say whether what is created in a directory gets its permissions from the directory's ACL."""
-        try:
-            return bool(self._get_plain(self._inodes[nodeid], _DEFAULT_ACL))
-        except OSError:
-            return False
 
     def _get_plain(self, node: Node, name: bytes) -> bytes:
         file = self._files.get(node.inode)

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: directories for sockets, and real agents."""
+"""Fixtures shared by all tests: directories for sockets, real agents, and places for volumes under them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from agents import RunningAgent
+from backgrounds import Place, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,3 +56,21 @@ def running_agent(make_agent: Callable[[], RunningAgent]) -> RunningAgent:
 def agent_url(running_agent: RunningAgent) -> str:
     """The address of an agent that serves."""
     return running_agent.url
+
+
+@pytest.fixture(scope="session")
+def shared_agent() -> Iterator[RunningAgent]:
+    """One agent for all tests that leave it alone."""
+    with tempfile.TemporaryDirectory(prefix="kms-", dir="/tmp") as directory:
+        agent = RunningAgent(Path(directory))
+        agent.start()
+        yield agent
+        agent.discard()
+
+
+@pytest.fixture
+def place(short_directory: Path, shared_agent: RunningAgent) -> Iterator[Place]:
+    """Directories for a volume under a real agent; nothing is made in them yet."""
+    made = Place(short_directory, user_of(shared_agent))
+    yield made
+    made.discard()

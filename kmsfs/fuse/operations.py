@@ -327,7 +327,7 @@ class Operations:
 
     def _masked(self, parent_id: int, mode: int, umask: int) -> int:
         """Return the mode of what is about to be created, with the umask off it where it counts."""
-        if not self._acls or self.core.xattrs.has_default_acl(parent_id):
+        if not self._acls or self.core.tree.has_default_acl(parent_id):
             return mode
         return mode & ~umask
 

@@ -186,17 +186,6 @@ def texts(body: memoryview) -> tuple[bytes, bytes]:
     return first, second
 
 
-def reply(unique: int, error: int, payload: bytes = b"") -> bytes:
-    """Return an answer.
-
-    Args:
-        unique: of the request.
-        error: errno, 0 for success.
-        payload: what follows; nothing with an error.
-    """
-    return REPLY.pack(REPLY.size + len(payload), -error, unique) + payload
-
-
 def _attributes(nodeid: int, status: stat_result, size: int) -> tuple[int, ...]:
     """Return the values of a struct fuse_attr."""
     atime, mtime, ctime = status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns

@@ -16,6 +16,7 @@ from typing import Final
 
 from kmsfs import backing
 from kmsfs.moving.sides import (
+    BLOCK_BYTES,
     OWNER_REFUSALS,
     PIECE_BYTES,
     TOLD_PREFIX,
@@ -24,6 +25,7 @@ from kmsfs.moving.sides import (
     Rights,
     Source,
     facts_of,
+    missing_steps,
     own_rights,
     without_set_id,
 )
@@ -33,7 +35,6 @@ PART_PREFIX: Final = b".kmsfs.part."
 _MAX_OPEN: Final = 256
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BLOCK_BYTES: Final = 512
 _SPECIAL: Final = 0o600
 
 
@@ -192,11 +193,9 @@ class PlainSide:
         if fd is not None:
             self._open.move_to_end(directory)
             return fd
-        missing = [directory]
-        while (above := missing[-1].rpartition(b"/")[0]) and above not in self._open:
-            missing.append(above)
+        above, missing = missing_steps(directory, self._open)
         fd = self._open[above] if above else self.top_fd
-        for path in reversed(missing):
+        for path in missing:
             fd = self._step(fd, path)
         return fd
 
@@ -231,7 +230,7 @@ class PlainReading:
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """Yield offset and end of what is no hole."""
-        if self._status.st_blocks * _BLOCK_BYTES >= self.facts.size:
+        if self._status.st_blocks * BLOCK_BYTES >= self.facts.size:
             return iter(((0, self.facts.size),))
         return data_ranges(self._fd, self.facts.size)
 

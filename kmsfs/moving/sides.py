@@ -8,10 +8,12 @@ A directory is a path from the top of its tree: names joined by slashes, empty f
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
 PIECE_BYTES: Final = 1 << 20
+# What st_blocks counts in.
+BLOCK_BYTES: Final = 512
 HERE: Final = b"."
 # What a mounted volume says of a file, and would not be true of a copy.
 TOLD_PREFIX: Final = b"kmsfs."
@@ -78,6 +80,22 @@ class Rights(NamedTuple):
         if facts.gid != gid and not stat.S_ISDIR(mode):
             mode &= ~stat.S_ISGID
         return facts._replace(mode=mode, uid=self.uid, gid=gid)
+
+
+def missing_steps(directory: bytes, known: Container[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return where to begin on the way to a directory that is not known, and the directories to step into.
+
+    Args:
+        directory: path from the top, not empty.
+        known: paths of directories that need no step.
+
+    Returns:
+        The nearest known directory above, empty for the top, and the paths below it, the highest first.
+    """
+    missing = [directory]
+    while (above := missing[-1].rpartition(b"/")[0]) and above not in known:
+        missing.append(above)
+    return above, missing[::-1]
 
 
 def without_set_id(facts: Facts) -> Facts:

@@ -24,6 +24,7 @@ from kmsfs.file import File
 from kmsfs.inodes import ROOT_INODE
 from kmsfs.moving.plainside import data_ranges
 from kmsfs.moving.sides import (
+    BLOCK_BYTES,
     HERE,
     OWNER_REFUSALS,
     TOLD_PREFIX,
@@ -32,6 +33,7 @@ from kmsfs.moving.sides import (
     Rights,
     Source,
     facts_of,
+    missing_steps,
     own_rights,
     without_set_id,
 )
@@ -41,7 +43,6 @@ from kmsfs.tree import Owner
 _MAX_KNOWN: Final = 1024
 _NEW_FILE: Final = 0o600
 _NEW_DIRECTORY: Final = stat.S_IRWXU
-_BLOCK_BYTES: Final = 512
 
 
 class VolumeSide:
@@ -181,11 +182,9 @@ class VolumeSide:
         if nodeid is not None:
             self._known.move_to_end(directory)
             return nodeid
-        missing = [directory]
-        while (above := missing[-1].rpartition(b"/")[0]) and above not in self._known:
-            missing.append(above)
+        above, missing = missing_steps(directory, self._known)
         nodeid = self._known[above] if above else self._top
-        for path in reversed(missing):
+        for path in missing:
             nodeid = self._core.tree.lookup(nodeid, path.rpartition(b"/")[2]).nodeid
             self._known[path] = nodeid
             if len(self._known) > _MAX_KNOWN:
@@ -219,7 +218,7 @@ class VolumeReading:
         """Yield offset and end of what is no hole, to within a chunk."""
         chunks, size = self._file.chunks, self._file.size
         status = os.fstat(chunks.fd)
-        if status.st_blocks * _BLOCK_BYTES >= status.st_size:
+        if status.st_blocks * BLOCK_BYTES >= status.st_size:
             return iter(((0, size),) if size else ())
         return self._stored_ranges(status.st_size)
 

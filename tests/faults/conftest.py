@@ -13,24 +13,6 @@ from agents import RunningAgent
 from backgrounds import Place, user_of
 
 
-@pytest.fixture(scope="session")
-def shared_agent() -> Iterator[RunningAgent]:
-    """One agent for all tests that leave it alone."""
-    with tempfile.TemporaryDirectory(prefix="kms-", dir="/tmp") as directory:
-        agent = RunningAgent(Path(directory))
-        agent.start()
-        yield agent
-        agent.discard()
-
-
-@pytest.fixture
-def place(short_directory: Path, shared_agent: RunningAgent) -> Iterator[Place]:
-    """Directories for a volume; nothing is made in them yet."""
-    made = Place(short_directory, user_of(shared_agent))
-    yield made
-    made.discard()
-
-
 @pytest.fixture
 def volume(place: Place) -> Place:
     """A new volume, mounted."""

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agents import RunningAgent
-from backgrounds import Place, user_of
+from backgrounds import Place
 from encrypting import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def shared_agent() -> Iterator[RunningAgent]:
-    """One agent for all tests that leave it alone."""
-    with tempfile.TemporaryDirectory(prefix="kms-", dir="/tmp") as directory:
-        agent = RunningAgent(Path(directory))
-        agent.start()
-        yield agent
-        agent.discard()
-
-
-@pytest.fixture
-def place(short_directory: Path, shared_agent: RunningAgent) -> Iterator[Place]:
-    """Directories for a volume under a real agent; nothing is made in them yet."""
-    made = Place(short_directory, user_of(shared_agent))
-    yield made
-    made.discard()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +9,6 @@ import pytest
 
 import mounts
 from agents import RunningAgent
-
-
-@pytest.fixture(scope="session")
-def shared_agent() -> Iterator[RunningAgent]:
-    """Yield one agent for all proofs; each makes a volume, and where it matters a key, of its own."""
-    with tempfile.TemporaryDirectory(prefix="kms-", dir="/tmp") as directory:
-        agent = RunningAgent(Path(directory))
-        agent.start()
-        yield agent
-        agent.discard()
 
 
 @pytest.fixture
