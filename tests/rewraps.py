@@ -69,6 +69,19 @@ def content_is(place: Place, expected: Snapshot, *, after_crash: bool = False) -
     assert told(place, "verify", "--deep", place.ciphertext)["problems"] == []
 
 
+def content_is_but_for_times(place: Place, expected: Snapshot, *, most_files: int) -> None:
+    """Do as `content_is`, where that many files may have been changed at another time than before."""
+    assert place.mount().returncode == 0
+    found = snapshot(place.mountpoint)
+    late = [name for name, entry in found.items() if entry.mtime_ns != expected[name].mtime_ns]
+    assert len(late) <= most_files
+    assert all(stat.S_ISREG(found[name].mode) for name in late)
+    timed = {name: replace(entry, mtime_ns=expected[name].mtime_ns) for name, entry in found.items()}
+    assert differences(timed, expected) == []
+    assert place.umount().returncode == 0
+    assert told(place, "verify", "--deep", place.ciphertext)["problems"] == []
+
+
 def without_directory_times(tree: Snapshot) -> Snapshot:
     """Leave out when directories were changed, which recovery does by removing what a crash left in them."""
     return {
