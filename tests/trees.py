@@ -11,6 +11,7 @@ import random
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 CHUNK_BYTES = 4096
 EDGE_SIZES = (0, 1, 511, 512, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES, 200_001)
@@ -70,6 +71,11 @@ def walk(top: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
             yield relative, status
             if stat.S_ISDIR(status.st_mode):
                 pending.append(relative)
+
+
+def below(top: Path) -> list[Path]:
+    """Return every path below `top`; Path.rglob fails on links with long targets (Python 3.11.2)."""
+    return [Path(os.fsdecode(os.path.join(bytes(top), relative))) for relative, _ in walk(bytes(top))]
 
 
 def snapshot(top: os.PathLike[str]) -> Snapshot:

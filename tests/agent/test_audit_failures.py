@@ -208,10 +208,17 @@ def immutable_directory(tmp_path: Path) -> Path:
     """A directory in which files can be made immutable."""
     probe = tmp_path / "probe"
     probe.touch()
-    if not make_immutable(probe, immutable=True):
-        pytest.skip("this filesystem has no immutable files, or this user may not make them")
-    make_immutable(probe, immutable=False)
-    return tmp_path
+    with probe.open("wb", buffering=0) as file:
+        try:
+            if make_immutable(probe, immutable=True):
+                # tmpfs has the attribute, and writes all the same through what was open before.
+                file.write(b"probe")
+                pytest.skip("on this filesystem, files that were made immutable are written to")
+            pytest.skip("this filesystem has no immutable files, or this user may not make them")
+        except PermissionError:
+            return tmp_path
+        finally:
+            make_immutable(probe, immutable=False)
 
 
 async def test_a_log_that_may_not_be_written(immutable_directory: Path) -> None:

@@ -18,6 +18,7 @@ from kmsfs import datakeys, paths
 from kmsfs.cli.codes import ExitCode
 from kmsfs.core import Core
 from kmsfs.opening import open_volume
+from trees import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +107,7 @@ def forms(secret: bytes) -> list[bytes]:
 
 def everything_below(top: Path) -> Iterator[bytes]:
     """Yield all that lies below a directory: names, targets, attributes and content."""
-    for path in top.rglob("*"):
+    for path in below(top):
         yield os.fsencode(path.name)
         if path.is_symlink():
             yield os.fsencode(path.readlink())

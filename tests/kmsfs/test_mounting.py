@@ -17,6 +17,7 @@ import pytest
 from backgrounds import PATIENCE_SECONDS, Place
 from kmsfs import mountinfo, statusdoor
 from kmsfs.cli.codes import ExitCode
+from trees import below
 
 IDLE_MEMORY_KIB = 80 * 1024
 
@@ -382,7 +383,7 @@ def test_service_manager_is_told(volume: Place) -> None:
 def _everything(directory: Path) -> dict[str, tuple[int, int, bytes]]:
     """Return each file below a directory with its mode, time of change, and content or target."""
     found = {}
-    for path in sorted(directory.rglob("*")):
+    for path in sorted(below(directory)):
         what = path.lstat()
         content = (
             os.readlink(path).encode() if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from backgrounds import Place, user_of
+from trees import below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,12 +205,12 @@ def attacked(shared_agent: RunningAgent) -> Iterator[tuple[Place, dict[str, dict
             for number, row in enumerate(ROWS):
                 top = place.mountpoint / f"{number}"
                 furnish(top)
-                paths = [path for path in top.rglob("*") if not path.is_symlink() or path.parent != top]
+                paths = [path for path in below(top) if not path.is_symlink() or path.parent != top]
                 paths += [top / "link", top / "link2"]
                 before[row] = {str(path.relative_to(top)): seen(path) for path in paths}
                 inodes[row] = {str(path.relative_to(top)): path.lstat().st_ino for path in paths}
             assert place.umount().returncode == 0
-            at = {path.lstat().st_ino: path for path in place.ciphertext.rglob("*")}
+            at = {path.lstat().st_ino: path for path in below(place.ciphertext)}
             for row, (attack, _) in ROWS.items():
                 attack(Stored({name: at[inode] for name, inode in inodes[row].items()}))
             assert place.mount().returncode == 0
