@@ -385,9 +385,8 @@ def _everything(directory: Path) -> dict[str, tuple[int, int, bytes]]:
     found = {}
     for path in sorted(below(directory)):
         what = path.lstat()
-        content = (
-            os.readlink(path).encode() if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
-        )
+        is_link, is_file = stat.S_ISLNK(what.st_mode), stat.S_ISREG(what.st_mode)
+        content = os.readlink(path).encode() if is_link else path.read_bytes() if is_file else b""
         found[str(path)] = (what.st_mode, what.st_mtime_ns, content)
     return found
 
