@@ -152,7 +152,8 @@ async def _serve(session: _Session, start: Start) -> None:
     try:
         with mounted(session.mountpoint, words) as channel:
             core = Core(session.volume, keeps_all=session.options.keeps_all)
-            fuse = Session(core, channel, acls=session.options.acls)
+            options = session.options
+            fuse = Session(core, channel, acls=options.acls, polls=options.polls)
             await _serve_until_told(session, fuse, start)
     except RuntimeError as error:
         # pyfuse3.init has no other way to say that libfuse, which has printed why, could not mount.

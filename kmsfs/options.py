@@ -26,6 +26,7 @@ class MountOptions:
         nonempty: the mount point may hold files, which are hidden until unmount.
         acls: POSIX ACLs are kept, and count.
         keeps_all: every inode is remembered for as long as it has a name.
+        polls: requests are looked out for, for a while, before sleeping.
     """
 
     read_only: bool = False
@@ -37,6 +38,7 @@ class MountOptions:
     nonempty: bool = False
     acls: bool = False
     keeps_all: bool = False
+    polls: bool = True
 
 
 # Root gets what root's mount of a local filesystem is; anybody else what fusermount3 grants.
@@ -65,6 +67,8 @@ _WORDS: Final[Mapping[str, tuple[str, bool] | None]] = {
     "acl": ("acls", True),
     "noacl": ("acls", False),
     "noforget": ("keeps_all", True),
+    "poll": ("polls", True),
+    "nopoll": ("polls", False),
 }
 
 

@@ -1,13 +1,12 @@
 """Owns a FUSE session: mounted through pyfuse3, served here, a request at a time, until it is unmounted.
 
-Between two requests a program works for some microseconds; so the next one is first waited for without sleep,
-then for a millisecond, and only then through the event loop, which has other tasks too.
+The next request is looked out for first, and only then waited for through the event loop, which has other
+tasks too.
 """
 
 import errno
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,17 +20,12 @@ from kmsfs.core import Core
 from kmsfs.fuse import handshake, wire
 from kmsfs.fuse.answering import Answering, Delayed
 from kmsfs.fuse.channel import Channel, MountEnded
+from kmsfs.fuse.lookout import Lookout
 from kmsfs.fuse.operations import Operations
 from kmsfs.fuse.wire import Opcode
 
 _LOG: Final = logging.getLogger(__name__)
 _DEVICE: Final = "/dev/fuse"
-_POLL_MILLISECONDS: Final = 1
-# About a quarter of a millisecond. An idle processor sleeps deeply, and waking it costs more than most
-# requests do; a program that works on the mount sends its next request sooner than that.
-_SPINS: Final = 300
-# Where giving way takes as long as this, others need the processor more than we do.
-_BUSY_NANOSECONDS: Final = 100_000
 # Signals, timers and other tasks get their turn at least this often.
 _REQUESTS_PER_TURN: Final = 64
 # A mount whose device has many programs waiting for it asks for no more threads than this at once.
@@ -68,12 +62,13 @@ class Session:
         core: of the volume.
         channel: to the kernel.
         acls: POSIX ACLs are to be kept, and to count.
+        polls: look out for requests for a while before sleeping.
 
     Attributes:
         core: as given.
     """
 
-    def __init__(self, core: Core, channel: Channel, *, acls: bool) -> None:
+    def __init__(self, core: Core, channel: Channel, *, acls: bool, polls: bool = True) -> None:
         self.core = core
         self._channel = channel
         self._acls = acls
@@ -82,8 +77,7 @@ class Session:
         self._limit = trio.CapacityLimiter(_MAX_WAITS)
         self._questions = trio.CapacityLimiter(_MAX_QUESTIONS)
         self._scope = trio.CancelScope()
-        # With one processor, the program that is waited for could not run meanwhile.
-        self._spins = _SPINS if len(os.sched_getaffinity(0)) > 1 else 0
+        self._lookout = Lookout(channel, polls=polls)
 
     def stop(self) -> None:
         """Serve no longer, though the kernel has not unmounted."""
@@ -103,6 +97,7 @@ class Session:
         except* MountEnded:
             _LOG.debug("the kernel has ended the mount")
         finally:
+            self._lookout.close()
             self.core.close()
 
     async def _begin(self) -> Operations:
@@ -125,6 +120,7 @@ class Session:
         answering = Answering(operations, self._channel)
         receive, has_request = self._channel.receive, self._channel.has_request
         answer, prepare = answering.answer, self.core.files.prepare
+        lookout = self._lookout
         left = _REQUESTS_PER_TURN
         while True:
             # The program is about to wake up from the answer before: time for what need not be in it.
@@ -132,7 +128,8 @@ class Session:
             if not has_request(0):
                 if operations.stale and not self._forgets:
                     nursery.start_soon(self._forget, operations.stale)
-                if self._waits or not self._comes_soon():
+                if self._waits or not lookout.comes_soon():
+                    lookout.rest()
                     await trio.lowlevel.wait_readable(self._channel.fd)
                     left = _REQUESTS_PER_TURN
             message = receive()
@@ -146,20 +143,6 @@ class Session:
             if not left:
                 await trio.lowlevel.checkpoint()
                 left = _REQUESTS_PER_TURN
-
-    def _comes_soon(self) -> bool:
-        """Say whether the next request comes within a millisecond."""
-        has_request = self._channel.has_request
-        before = time.monotonic_ns()
-        for _ in range(self._spins):
-            os.sched_yield()
-            if has_request(0):
-                return True
-            now = time.monotonic_ns()
-            if now - before > _BUSY_NANOSECONDS:
-                break
-            before = now
-        return has_request(_POLL_MILLISECONDS)
 
     async def _wait(self, answering: Answering, delayed: Delayed | None) -> None:
         """Answer one request once what it waits for is over."""

@@ -30,6 +30,8 @@ PARSED: list[tuple[list[str], bool, MountOptions]] = [
     (["nodev"], True, MountOptions(allow_other=True, set_id=True)),
     (["nosuid,suid"], True, ROOT_DEFAULTS),
     (["nodefault_permissions"], False, MountOptions(default_permissions=False)),
+    (["nopoll"], False, MountOptions(polls=False)),
+    (["nopoll,poll"], False, MountOptions()),
     (["nonempty,exec"], False, MountOptions(nonempty=True)),
 ]
 
