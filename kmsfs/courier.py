@@ -68,7 +68,9 @@ class Courier:
         """Tell whatever comes until cancelled; what is on its way then is still told."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
-            await self._reports.wait()
+            arrived = trio.Event()
+            self._reports.raise_when_untold(arrived)
+            await arrived.wait()
             if await self._tell_next():
                 pause = _FIRST_PAUSE_SECONDS
             else:

@@ -9,9 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Final
-
-import trio
+from typing import Final, Protocol
 
 from kmsfs.counters import Counters
 from kmsfs.errors import (
@@ -89,6 +87,14 @@ def printable(text: bytes) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text)  # noqa: PLR2004 - ASCII's
 
 
+class Flag(Protocol):
+    """What somebody waits for; `trio.Event` is one, which commands that never wait need not load."""
+
+    def set(self) -> None:
+        """Let whoever waits go on."""
+        ...
+
+
 class Reports:
     """The damage that one mount has met.
 
@@ -112,7 +118,7 @@ class Reports:
         self._now = now
         self._listed: set[tuple[int, bytes]] = set()
         self._reasons: set[str] = set()
-        self._arrived = trio.Event()
+        self._flag: Flag | None = None
 
     def report(self, error: KmsfsError, nodeid: int | None = None) -> None:
         """Count an error that a request ended with; the first time that it is about a thing, list it.
@@ -146,15 +152,16 @@ class Reports:
         """Keep a failure for the agent, if there is room for it."""
         if len(self.untold) < MAX_UNTOLD:
             self.untold.append(found)
-            self._arrived.set()
+            if self._flag is not None:
+                self._flag.set()
         else:
             self.untold_dropped += 1
 
-    async def wait(self) -> None:
-        """Wait until there is something that the agent is still to be told of. For one task."""
-        while not self.untold:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
+    def raise_when_untold(self, flag: Flag) -> None:
+        """Have the last flag given set once there is something that the agent is still to be told of."""
+        self._flag = flag
+        if self.untold:
+            flag.set()
 
     def summary(self) -> dict[str, object]:
         """Return what `kmsfs status` shows of it."""

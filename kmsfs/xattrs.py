@@ -103,11 +103,14 @@ class Xattrs:
 
     def list(self, nodeid: int) -> list[bytes]:
         """listxattr(2)."""
-        fd = self._attributes.place_fd(self._inodes[nodeid])
+        node = self._inodes[nodeid]
+        file = self._files.get(node.inode)
+        fd = self._attributes.place_fd(node) if file is None else file.chunks.fd
         try:
             stored = backing.listxattr(fd)
         finally:
-            os.close(fd)
+            if file is None:
+                os.close(fd)
         plain = [name for name in stored if name.startswith(_PASSED_THROUGH)]
         sealed = [name for name in stored if name.startswith(STORED_XATTR_PREFIX)]
         return plain + [self._records.open_xattr_name(name) for name in sealed]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kmsfs import keycounts
-from kmsfs.cli.show import progressing
+from kmsfs.cli.progressing import progressing
 from kmsfs.keycounts import Counts, Row
 from kmsfs.status import IN_USE, Status
 

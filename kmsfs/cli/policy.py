@@ -13,8 +13,10 @@ from kmsfs import logs, permissions, reaching, status
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.init import ChunkSize
-from kmsfs.cli.show import progressing, show_line, show_pairs
-from kmsfs.cli.targets import place_of
+from kmsfs.cli.places import place_of
+from kmsfs.cli.progressing import progressing
+from kmsfs.cli.show import show_line
+from kmsfs.cli.styled import show_pairs
 from kmsfs.customerkeys import CustomerKeys
 from kmsfs.jobs import Progress
 from kmsfs.volume import MODES

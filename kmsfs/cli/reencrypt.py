@@ -9,8 +9,8 @@ from kmsfs import logs, moment, reaching
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
 from kmsfs.cli.leaving import follow
+from kmsfs.cli.places import place_of
 from kmsfs.cli.show import show_line
-from kmsfs.cli.targets import place_of
 from kmsfs.customerkeys import CustomerKeys
 
 

@@ -9,7 +9,8 @@ import click
 
 from kmsfs import status as statuses
 from kmsfs.cli.keytable import as_member, as_pairs, counted
-from kmsfs.cli.show import show_line, show_pairs
+from kmsfs.cli.show import show_line
+from kmsfs.cli.styled import show_pairs
 from kmsfs.status import CLEAN, IN_USE, UNCLEAN, Status, VolumeReport
 
 _CONDITIONS: Final = {

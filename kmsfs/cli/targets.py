@@ -1,4 +1,4 @@
-"""Owns the arguments DIR:PATH, a plain path in a volume, and PATH, a path on a mount. Opens nothing."""
+"""Owns the argument DIR:PATH, a plain path in a volume, and mount points in its place. Opens nothing."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import click
 
-from kmsfs import mountinfo, reaching
-from kmsfs.reaching import Place
+from kmsfs import mountinfo
 from kmsfs.volumedir import DIRECTORY_NAME
 
 
@@ -37,21 +36,11 @@ def split(text: str) -> Target:
     """Take DIR or DIR:PATH apart."""
     end = len(text)
     while end >= 0:
-        if _is_volume(text[:end]):
+        if is_volume(text[:end]):
             return Target(text[:end], os.fsencode(text[end + 1 :]))
         end = text.rfind(":", 0, end)
     directory, _, path = text.partition(":")
     return Target(directory, os.fsencode(path))
-
-
-def place_of(text: str) -> Place:
-    """Return the place in a volume that is meant: a path on a mount, or DIR[:PATH] of a ciphertext directory.
-
-    Where there is no volume at all, opening it will say so.
-    """
-    target = split(text)
-    on_mount = None if _is_volume(target.directory) else reaching.on_mount(text)
-    return on_mount or reaching.in_volume(target.directory, target.path)
 
 
 def ciphertext_of(directory: str) -> str:
@@ -60,5 +49,6 @@ def ciphertext_of(directory: str) -> str:
     return mounted.source if mounted is not None and mounted.is_kmsfs else directory
 
 
-def _is_volume(directory: str) -> bool:
+def is_volume(directory: str) -> bool:
+    """Say whether a directory is a ciphertext directory, by its looks."""
     return bool(directory) and Path(directory, os.fsdecode(DIRECTORY_NAME)).is_dir()

@@ -13,7 +13,8 @@ from rich.filesize import decimal
 from kmsfs import backing, logs, offline
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
-from kmsfs.cli.show import progressing, show_line, show_warning
+from kmsfs.cli.progressing import progressing
+from kmsfs.cli.show import show_line, show_warning
 from kmsfs.cli.targets import Target, TargetType
 from kmsfs.core import Core
 from kmsfs.customerkeys import CustomerKeys

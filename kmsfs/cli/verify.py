@@ -14,7 +14,8 @@ import trio
 from kmsfs import logs, offline, recovery
 from kmsfs.cli.arguments import agent_option, customer_key_options
 from kmsfs.cli.codes import ExitCode
-from kmsfs.cli.show import progressing, show_line
+from kmsfs.cli.progressing import progressing
+from kmsfs.cli.show import show_line
 from kmsfs.cli.targets import ciphertext_of
 from kmsfs.core import Core
 from kmsfs.courier import Courier

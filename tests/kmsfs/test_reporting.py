@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from kmsfs import reporting
 from kmsfs.counters import Counters
@@ -156,8 +157,13 @@ def test_what_is_shown_prints() -> None:
 async def test_waiting() -> None:
     """Whoever waits goes on when there is something to tell, at once if there is already."""
     made, _, _ = reports()
+    early, late = trio.Event(), trio.Event()
+    made.raise_when_untold(early)
+    assert not early.is_set()
     made.report(CorruptFileError(11, 0, "tag"))
-    await made.wait()
+    await early.wait()
+    made.raise_when_untold(late)
+    await late.wait()
 
 
 def refused(core: Core, nodeid: int) -> KmsfsError:
