@@ -24,6 +24,7 @@ from agent.api.errors import (
     ValidationException,
 )
 from agent.api.operations import ADMINISTRATION, OPERATIONS
+from agent.api.rows.operation import AGENT_SERVICE, KMS_SERVICE
 from agent.http import Reply, Request
 from agent.ids import new_id
 
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SERVICES: Mapping[bytes, Mapping[str, Any]] = {b"TrentService": OPERATIONS, b"KmsAgent": ADMINISTRATION}
+_SERVICES: Mapping[bytes, Mapping[str, Any]] = {
+    KMS_SERVICE.encode(): OPERATIONS,
+    AGENT_SERVICE.encode(): ADMINISTRATION,
+}
 _CONTENT_TYPE = b"application/x-amz-json-1.1"
 _REGION_HEADER = b"x-kms-region"
 _SOURCE_ARN_HEADER = b"x-amz-source-arn"

@@ -15,7 +15,7 @@ import msgspec
 
 from agent.api import arn, codec
 from agent.api.errors import InvalidArnException, UnknownOperationException, error_from_wire
-from agent.api.operations import OPERATIONS, Operation
+from agent.api.rows.operation import KMS_SERVICE, Operation
 from agent.api.shapes.base import Shape
 from agent.client import AgentError, AgentUnavailableError, CredentialsError, ProtocolError
 
@@ -78,7 +78,7 @@ class AwsKms:
             CredentialsError: boto3 finds no credentials, or none that can be used.
             ProtocolError: the answer makes no sense.
         """
-        if operation.name not in OPERATIONS:
+        if operation.service != KMS_SERVICE:
             raise UnknownOperationException(
                 f"{operation.name} is the agent's own: AWS KMS has no such operation"
             )

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from agent.api.errors import ServiceError
-from agent.api.operations import Operation
+from agent.api.rows.operation import Operation
 from agent.api.shapes.base import Shape
 from agent.client import AgentClient, default_agent_url, ensure_running
 from kmsfs import aws

@@ -16,7 +16,7 @@ from agent.api.errors import (
     ThrottlingException,
     UnknownOperationException,
 )
-from agent.api.operations import ADMINISTRATION
+from agent.api.rows.integrity import REPORT_INTEGRITY_FAILURE
 from agent.api.shapes.integrity import ReportIntegrityFailureRequest
 from agent.client import AgentError
 from kmsfs.kms import Kms, volume_context
@@ -25,7 +25,6 @@ from kmsfs.reporting import Failure, Reports
 
 _LOG: Final = logging.getLogger(__name__)
 
-_OPERATION: Final = ADMINISTRATION["ReportIntegrityFailure"]
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 5.0
@@ -146,7 +145,7 @@ def _request(key_arn: str, volume_id: bytes, failure: Failure) -> ReportIntegrit
 def _told(kms: Kms, request: ReportIntegrityFailureRequest) -> Exception | None:
     """Have one failure recorded; return why it was not. In a thread."""
     try:
-        kms.call(_OPERATION, request)
+        kms.call(REPORT_INTEGRITY_FAILURE, request)
     except (ServiceError, AgentError) as error:
         return error
     return None

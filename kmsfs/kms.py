@@ -8,9 +8,10 @@ import logging
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from agent.api import errors as service
-from agent.api import operations
 from agent.api.enums import DataKeySpec
-from agent.api.operations import Operation
+from agent.api.rows.cryptographic import DECRYPT, ENCRYPT, GENERATE_DATA_KEY, RE_ENCRYPT
+from agent.api.rows.keys import DESCRIBE_KEY
+from agent.api.rows.operation import Operation
 from agent.api.shapes.base import Shape
 from agent.api.shapes.cryptographic import (
     DecryptRequest,
@@ -128,7 +129,7 @@ def generate_data_key(kms: Kms, key_id: str, context: dict[str, str]) -> DataKey
         AgentError: it cannot be asked.
     """
     request = GenerateDataKeyRequest(key_id=key_id, encryption_context=context, key_spec=DataKeySpec.AES_256)
-    response = _call(kms, operations.GENERATE_DATA_KEY, request, key_id)
+    response = _call(kms, GENERATE_DATA_KEY, request, key_id)
     key = _checked(response.plaintext, key_id)
     return DataKey(key, response.ciphertext_blob, response.key_id, response.key_material_id)
 
@@ -141,7 +142,7 @@ def decrypt(kms: Kms, key_arn: str, blob: bytes, context: dict[str, str]) -> byt
         AgentError: it cannot be asked.
     """
     request = DecryptRequest(ciphertext_blob=blob, encryption_context=context, key_id=key_arn)
-    return _checked(_call(kms, operations.DECRYPT, request, key_arn).plaintext, key_arn)
+    return _checked(_call(kms, DECRYPT, request, key_arn).plaintext, key_arn)
 
 
 def encrypt(kms: Kms, key_arn: str, plaintext: bytes, context: dict[str, str]) -> bytes:
@@ -152,7 +153,7 @@ def encrypt(kms: Kms, key_arn: str, plaintext: bytes, context: dict[str, str]) -
         AgentError: it cannot be asked.
     """
     request = EncryptRequest(key_id=key_arn, plaintext=plaintext, encryption_context=context)
-    return _call(kms, operations.ENCRYPT, request, key_arn).ciphertext_blob
+    return _call(kms, ENCRYPT, request, key_arn).ciphertext_blob
 
 
 def re_encrypt(kms: Kms, blob: bytes, source: Under, destination: Under) -> ReEncrypted:
@@ -169,7 +170,7 @@ def re_encrypt(kms: Kms, blob: bytes, source: Under, destination: Under) -> ReEn
         destination_key_id=destination.key_id,
         destination_encryption_context=destination.context,
     )
-    response = _call(kms, operations.RE_ENCRYPT, request, destination.key_id)
+    response = _call(kms, RE_ENCRYPT, request, destination.key_id)
     return ReEncrypted(
         response.ciphertext_blob,
         response.key_id,
@@ -186,7 +187,7 @@ def current_material(kms: Kms, key_arn: str) -> str | None:
         AgentError: it cannot be asked.
     """
     try:
-        described = _call(kms, operations.DESCRIBE_KEY, DescribeKeyRequest(key_id=key_arn), key_arn)
+        described = _call(kms, DESCRIBE_KEY, DescribeKeyRequest(key_id=key_arn), key_arn)
     except KeyUnavailableError as error:
         # Whoever has a grant for data keys alone is to get along without.
         if isinstance(error.__cause__, service.AccessDeniedException):

@@ -1,11 +1,11 @@
 """Owns the way between values and AWS JSON 1.1 bytes, both ways. Knows nothing of HTTP."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from agent.api.errors import ServiceError, error_from_wire
-from agent.api.operations import ADMINISTRATION, OPERATIONS, Operation, Request, Response
+from agent.api.rows.operation import Operation, Request, Response
 from agent.api.shapes.base import Empty, Shape
 from agent.api.validation import explain
 
@@ -20,16 +20,6 @@ class _ErrorBody(msgspec.Struct):
     capital_message: str | None = msgspec.field(default=None, name="Message")
 
 
-_ALL: Final = {**OPERATIONS, **ADMINISTRATION}  # no name is in both: tests/agent/test_api_model.py
-
-# Built at import, by one thread: msgspec (0.22) works out a type when it first meets it, and two threads that
-# do so at once crash the process.
-_REQUESTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(operation.request) for name, operation in _ALL.items()
-}
-_RESPONSES: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(operation.response) for name, operation in _ALL.items()
-}
 _ERRORS: Final = msgspec.json.Decoder(_ErrorBody)
 
 
@@ -41,7 +31,7 @@ def decode_request(operation: Operation[Request, Response], body: bytes) -> Requ
         ValidationException: values that break constraints of the model, every one named.
     """
     try:
-        request: Request = _REQUESTS[operation.name].decode(body or b"{}")
+        request = operation.request_decoder.decode(body or b"{}")
     except (ValueError, RecursionError):
         # `from None`: msgspec's own text adds nothing, and what it quotes might be secret.
         raise explain(operation.request, body or b"{}") from None
@@ -65,7 +55,7 @@ def decode_response(operation: Operation[Request, Response], body: bytes) -> Res
         MalformedResponseError: the body is not a response of `operation`.
     """
     try:
-        response: Response = _RESPONSES[operation.name].decode(body or b"{}")
+        response = operation.response_decoder.decode(body or b"{}")
     except (msgspec.ValidationError, RecursionError) as error:
         raise MalformedResponseError(f"not a response of {operation.name}: {error}") from None
     except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from agent.api.operations import identity as api
+from agent.api.rows import identity as api
 from agent.api.shapes.base import EncryptionContext, Shape
 from agent.api.shapes.explain import (
     ConditionVerdict,

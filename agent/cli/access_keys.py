@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.api.enums import AccessKeyStatus
-from agent.api.operations import access_keys as operations
+from agent.api.rows import access_keys as operations
 from agent.api.shapes.access_keys import (
     AccessKeyMetadata,
     CreateAccessKeyRequest,

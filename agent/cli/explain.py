@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.api.operations import identity as operations
+from agent.api.rows import identity as operations
 from agent.api.shapes.explain import ExplainAccessRequest
 from agent.cli.exits import Exit
 from agent.cli.listing import key_id_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.api.operations import identity as operations
+from agent.api.rows import identity as operations
 from agent.api.shapes.identity import (
     DeleteIdentityPolicyRequest,
     DeletePermissionsBoundaryRequest,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import h11
 
 from agent.api import codec
-from agent.api.operations import ADMINISTRATION
+from agent.api.rows.operation import KMS_SERVICE
 from agent.client.connection import Answer, Connection
 from agent.client.credentials import load_signer
 from agent.client.endpoint import Endpoint, parse_url
@@ -22,10 +22,8 @@ from agent.client.errors import AgentUnavailableError, ProtocolError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from agent.api.operations import Operation, Request, Response
+    from agent.api.rows.operation import Operation, Request, Response
 
-_SERVICE = "TrentService"
-_ADMINISTRATION_SERVICE = "KmsAgent"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 # On a Unix socket nothing is signed, so nothing else names a Region.
 _REGION_HEADER = "X-Kms-Region"
@@ -102,7 +100,7 @@ class AgentClient:
             CredentialsError: What the environment names to sign or encrypt with cannot be used.
             ProtocolError: The answer makes no sense.
         """
-        answer = self.post(operation.name, codec.encode_request(request))
+        answer = self.post(operation.name, codec.encode_request(request), operation.service)
         try:
             if answer.status == 200:  # noqa: PLR2004 - the one success there is in AWS JSON
                 return codec.decode_response(operation, answer.body)
@@ -113,9 +111,8 @@ class AgentClient:
             ) from None
         raise refusal
 
-    def post(self, operation_name: str, body: bytes) -> Answer:
-        """Send an operation's JSON and return the answer, good or bad, undecoded."""
-        service = _ADMINISTRATION_SERVICE if operation_name in ADMINISTRATION else _SERVICE
+    def post(self, operation_name: str, body: bytes, service: str = KMS_SERVICE) -> Answer:
+        """Send the JSON of a service's operation and return the answer, good or bad, undecoded."""
         headers = [("X-Amz-Target", f"{service}.{operation_name}"), ("Content-Type", _CONTENT_TYPE)]
         if self._region is not None and self._endpoint.scheme == "unix":
             headers.append((_REGION_HEADER, self._region))

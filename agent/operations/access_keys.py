@@ -17,7 +17,7 @@ from agent.api.errors import (
     TagException,
     ValidationException,
 )
-from agent.api.operations import access_keys as api
+from agent.api.rows import access_keys as api
 from agent.api.shapes.access_keys import (
     AccessKeyMetadata,
     CreateAccessKeyRequest,

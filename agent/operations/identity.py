@@ -14,7 +14,7 @@ from agent.api.errors import (
     TagException,
     ValidationException,
 )
-from agent.api.operations import identity as api
+from agent.api.rows import identity as api
 from agent.api.shapes.base import Empty
 from agent.api.shapes.identity import (
     DeleteIdentityPolicyRequest,

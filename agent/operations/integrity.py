@@ -8,7 +8,7 @@ a second, so that a whole store that went bad does not crowd out the rest of the
 from typing import Final
 
 from agent.api.errors import ThrottlingException, ValidationException
-from agent.api.operations.integrity import REPORT_INTEGRITY_FAILURE
+from agent.api.rows.integrity import REPORT_INTEGRITY_FAILURE
 from agent.api.shapes.base import Empty
 from agent.api.shapes.integrity import ReportIntegrityFailureRequest
 from agent.audit.layout import timestamp

@@ -185,3 +185,9 @@ def test_sensitive_members_are_kept_out_of_representations() -> None:
             assert {name.title().replace("_", "") for name in shape.sensitive_members} == marked
             seen += len(marked)
     assert seen == 15
+
+
+def test_each_table_is_one_service() -> None:
+    """An operation names the service in whose table it is."""
+    assert {operation.service for operation in OPERATIONS.values()} == {"TrentService"}
+    assert {operation.service for operation in ADMINISTRATION.values()} == {"KmsAgent"}

@@ -15,7 +15,7 @@ import pytest
 
 from agent.api.errors import KMSInternalException
 from agent.api.operations import CREATE_KEY, GENERATE_RANDOM
-from agent.api.operations.identity import PUT_IDENTITY_POLICY
+from agent.api.rows.identity import PUT_IDENTITY_POLICY
 from agent.api.shapes.cryptographic import GenerateRandomRequest
 from agent.api.shapes.identity import PutIdentityPolicyRequest
 from agent.api.shapes.keys import CreateKeyRequest

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from agent.api.errors import AccessDeniedException, InvalidGrantTokenException
-from agent.api.operations import identity as api
+from agent.api.rows import identity as api
 from granting import grant
 from services import ACCOUNT, Service
 

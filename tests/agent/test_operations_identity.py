@@ -15,7 +15,7 @@ from agent.api.errors import (
     ValidationException,
 )
 from agent.api.operations import ADMINISTRATION
-from agent.api.operations import identity as api
+from agent.api.rows import identity as api
 from agent.api.shapes.keys import Tag
 from agent.operations.identity import POLICIES_PER_PRINCIPAL, TAGS_PER_PRINCIPAL
 from services import ACCOUNT, Service

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 import ports
+from agent.api.operations import ADMINISTRATION, OPERATIONS
 from agent.sigv4.canonical import HttpRequest
 from agent.sigv4.signing import Credentials, sign
 from agents import RunningAgent
@@ -65,7 +66,8 @@ def _prepare(agent: RunningAgent) -> Known:
     with agent.client() as client:
 
         def make(operation: str, **members: object) -> Any:  # noqa: ANN401 - whatever JSON it answers
-            answer = client.post(operation, json.dumps(members).encode())
+            service = {**OPERATIONS, **ADMINISTRATION}[operation].service
+            answer = client.post(operation, json.dumps(members).encode(), service)
             assert answer.status == 200, answer.body
             return json.loads(answer.body)
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import Operation
+from agent.api.rows.operation import Operation
 from agent.api.shapes import macs
 
 GENERATE_MAC: Final = Operation(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import CRYPTOGRAPHIC, INTERNAL, Operation
+from agent.api.rows.operation import CRYPTOGRAPHIC, INTERNAL, Operation
 from agent.api.shapes import cryptographic
 
 ENCRYPT: Final = Operation(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import KEY, Operation
+from agent.api.rows.operation import AGENT_SERVICE, KEY, Operation
 from agent.api.shapes.base import Empty
 from agent.api.shapes.integrity import ReportIntegrityFailureRequest
 
@@ -14,4 +14,5 @@ REPORT_INTEGRITY_FAILURE: Final = Operation(
     # Whoever may read what is stored under a key may say that it is damaged: there is nothing more to permit.
     "kms:Decrypt",
     (*KEY, errors.InvalidGrantTokenException),
+    service=AGENT_SERVICE,
 )

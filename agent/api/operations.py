@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.api.operations.administration import ADMINISTRATION
-from agent.api.operations.agreement import DECAPSULATE, DERIVE_SHARED_SECRET, ENCAPSULATE
-from agent.api.operations.aliases import CREATE_ALIAS, DELETE_ALIAS, LIST_ALIASES, UPDATE_ALIAS
-from agent.api.operations.cryptographic import (
+from agent.api.rows.administration import ADMINISTRATION
+from agent.api.rows.agreement import DECAPSULATE, DERIVE_SHARED_SECRET, ENCAPSULATE
+from agent.api.rows.aliases import CREATE_ALIAS, DELETE_ALIAS, LIST_ALIASES, UPDATE_ALIAS
+from agent.api.rows.cryptographic import (
     DECRYPT,
     ENCRYPT,
     GENERATE_DATA_KEY,
@@ -14,14 +14,14 @@ from agent.api.operations.cryptographic import (
     GENERATE_RANDOM,
     RE_ENCRYPT,
 )
-from agent.api.operations.grants import (
+from agent.api.rows.grants import (
     CREATE_GRANT,
     LIST_GRANTS,
     LIST_RETIRABLE_GRANTS,
     RETIRE_GRANT,
     REVOKE_GRANT,
 )
-from agent.api.operations.keys import (
+from agent.api.rows.keys import (
     CANCEL_KEY_DELETION,
     CREATE_KEY,
     DESCRIBE_KEY,
@@ -31,7 +31,7 @@ from agent.api.operations.keys import (
     SCHEDULE_KEY_DELETION,
     UPDATE_KEY_DESCRIPTION,
 )
-from agent.api.operations.keystores import (
+from agent.api.rows.keystores import (
     CONNECT_CUSTOM_KEY_STORE,
     CREATE_CUSTOM_KEY_STORE,
     DELETE_CUSTOM_KEY_STORE,
@@ -39,26 +39,26 @@ from agent.api.operations.keystores import (
     DISCONNECT_CUSTOM_KEY_STORE,
     UPDATE_CUSTOM_KEY_STORE,
 )
-from agent.api.operations.macs import GENERATE_MAC, VERIFY_MAC
-from agent.api.operations.material import (
+from agent.api.rows.macs import GENERATE_MAC, VERIFY_MAC
+from agent.api.rows.material import (
     DELETE_IMPORTED_KEY_MATERIAL,
     GET_PARAMETERS_FOR_IMPORT,
     IMPORT_KEY_MATERIAL,
 )
-from agent.api.operations.operation import Operation, Request, Response
-from agent.api.operations.pairs import GENERATE_DATA_KEY_PAIR, GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT
-from agent.api.operations.policies import GET_KEY_POLICY, LIST_KEY_POLICIES, PUT_KEY_POLICY
-from agent.api.operations.replicas import REPLICATE_KEY, UPDATE_PRIMARY_REGION
-from agent.api.operations.rotation import (
+from agent.api.rows.operation import Operation, Request, Response
+from agent.api.rows.pairs import GENERATE_DATA_KEY_PAIR, GENERATE_DATA_KEY_PAIR_WITHOUT_PLAINTEXT
+from agent.api.rows.policies import GET_KEY_POLICY, LIST_KEY_POLICIES, PUT_KEY_POLICY
+from agent.api.rows.replicas import REPLICATE_KEY, UPDATE_PRIMARY_REGION
+from agent.api.rows.rotation import (
     DISABLE_KEY_ROTATION,
     ENABLE_KEY_ROTATION,
     GET_KEY_ROTATION_STATUS,
     LIST_KEY_ROTATIONS,
     ROTATE_KEY_ON_DEMAND,
 )
-from agent.api.operations.signing import GET_PUBLIC_KEY, SIGN, VERIFY
-from agent.api.operations.tags import LIST_RESOURCE_TAGS, TAG_RESOURCE, UNTAG_RESOURCE
-from agent.api.operations.usage import GET_KEY_LAST_USAGE
+from agent.api.rows.signing import GET_PUBLIC_KEY, SIGN, VERIFY
+from agent.api.rows.tags import LIST_RESOURCE_TAGS, TAG_RESOURCE, UNTAG_RESOURCE
+from agent.api.rows.usage import GET_KEY_LAST_USAGE
 
 _ALL: Final[tuple[Operation[Any, Any], ...]] = (
     CREATE_KEY,

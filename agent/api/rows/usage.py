@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from agent.api.operations.operation import KEY, Operation
+from agent.api.rows.operation import KEY, Operation
 from agent.api.shapes import usage
 
 GET_KEY_LAST_USAGE: Final = Operation(

@@ -7,14 +7,14 @@ only those who keep data under a key can see.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.api.operations.access_keys import (
+from agent.api.rows.access_keys import (
     CREATE_ACCESS_KEY,
     CREATE_SESSION,
     DELETE_ACCESS_KEY,
     LIST_ACCESS_KEYS,
     UPDATE_ACCESS_KEY,
 )
-from agent.api.operations.identity import (
+from agent.api.rows.identity import (
     DELETE_IDENTITY_POLICY,
     DELETE_PERMISSIONS_BOUNDARY,
     EXPLAIN_ACCESS,
@@ -25,8 +25,8 @@ from agent.api.operations.identity import (
     TAG_PRINCIPAL,
     UNTAG_PRINCIPAL,
 )
-from agent.api.operations.integrity import REPORT_INTEGRITY_FAILURE
-from agent.api.operations.operation import Operation
+from agent.api.rows.integrity import REPORT_INTEGRITY_FAILURE
+from agent.api.rows.operation import Operation
 
 _ALL: Final[tuple[Operation[Any, Any], ...]] = (
     CREATE_ACCESS_KEY,

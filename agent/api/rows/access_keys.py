@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import Operation
+from agent.api.rows.operation import AGENT_SERVICE, Operation
 from agent.api.shapes import access_keys
 from agent.api.shapes.base import Empty
 
@@ -13,6 +13,7 @@ CREATE_ACCESS_KEY: Final = Operation(
     access_keys.CreateAccessKeyResponse,
     "kms-agent:CreateAccessKey",
     (errors.KMSInternalException, errors.LimitExceededException),
+    service=AGENT_SERVICE,
 )
 LIST_ACCESS_KEYS: Final = Operation(
     "ListAccessKeys",
@@ -20,6 +21,7 @@ LIST_ACCESS_KEYS: Final = Operation(
     access_keys.ListAccessKeysResponse,
     "kms-agent:ListAccessKeys",
     (errors.KMSInternalException, errors.InvalidMarkerException),
+    service=AGENT_SERVICE,
 )
 UPDATE_ACCESS_KEY: Final = Operation(
     "UpdateAccessKey",
@@ -27,6 +29,7 @@ UPDATE_ACCESS_KEY: Final = Operation(
     Empty,
     "kms-agent:UpdateAccessKey",
     (errors.KMSInternalException, errors.NotFoundException),
+    service=AGENT_SERVICE,
 )
 DELETE_ACCESS_KEY: Final = Operation(
     "DeleteAccessKey",
@@ -34,6 +37,7 @@ DELETE_ACCESS_KEY: Final = Operation(
     Empty,
     "kms-agent:DeleteAccessKey",
     (errors.KMSInternalException, errors.NotFoundException),
+    service=AGENT_SERVICE,
 )
 CREATE_SESSION: Final = Operation(
     "CreateSession",
@@ -46,4 +50,5 @@ CREATE_SESSION: Final = Operation(
         errors.MalformedPolicyDocumentException,
         errors.TagException,
     ),
+    service=AGENT_SERVICE,
 )

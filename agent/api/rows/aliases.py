@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import INTERNAL, KEY, Operation
+from agent.api.rows.operation import INTERNAL, KEY, Operation
 from agent.api.shapes import aliases
 from agent.api.shapes.base import Empty
 

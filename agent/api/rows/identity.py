@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import Operation
+from agent.api.rows.operation import AGENT_SERVICE, Operation
 from agent.api.shapes import explain, identity
 from agent.api.shapes.base import Empty
 
@@ -20,6 +20,7 @@ PUT_IDENTITY_POLICY: Final = Operation(
     Empty,
     "kms-agent:PutIdentityPolicy",
     _POLICY,
+    service=AGENT_SERVICE,
 )
 GET_IDENTITY_POLICY: Final = Operation(
     "GetIdentityPolicy",
@@ -27,6 +28,7 @@ GET_IDENTITY_POLICY: Final = Operation(
     identity.GetIdentityPolicyResponse,
     "kms-agent:GetIdentityPolicy",
     _CHANGED,
+    service=AGENT_SERVICE,
 )
 DELETE_IDENTITY_POLICY: Final = Operation(
     "DeleteIdentityPolicy",
@@ -34,6 +36,7 @@ DELETE_IDENTITY_POLICY: Final = Operation(
     Empty,
     "kms-agent:DeleteIdentityPolicy",
     _CHANGED,
+    service=AGENT_SERVICE,
 )
 LIST_IDENTITY_POLICIES: Final = Operation(
     "ListIdentityPolicies",
@@ -41,6 +44,7 @@ LIST_IDENTITY_POLICIES: Final = Operation(
     identity.ListIdentityPoliciesResponse,
     "kms-agent:ListIdentityPolicies",
     (errors.KMSInternalException, errors.InvalidMarkerException),
+    service=AGENT_SERVICE,
 )
 PUT_PERMISSIONS_BOUNDARY: Final = Operation(
     "PutPermissionsBoundary",
@@ -48,6 +52,7 @@ PUT_PERMISSIONS_BOUNDARY: Final = Operation(
     Empty,
     "kms-agent:PutPermissionsBoundary",
     _POLICY,
+    service=AGENT_SERVICE,
 )
 DELETE_PERMISSIONS_BOUNDARY: Final = Operation(
     "DeletePermissionsBoundary",
@@ -55,6 +60,7 @@ DELETE_PERMISSIONS_BOUNDARY: Final = Operation(
     Empty,
     "kms-agent:DeletePermissionsBoundary",
     _CHANGED,
+    service=AGENT_SERVICE,
 )
 TAG_PRINCIPAL: Final = Operation(
     "TagPrincipal",
@@ -62,6 +68,7 @@ TAG_PRINCIPAL: Final = Operation(
     Empty,
     "kms-agent:TagPrincipal",
     (errors.KMSInternalException, errors.TagException),
+    service=AGENT_SERVICE,
 )
 UNTAG_PRINCIPAL: Final = Operation(
     "UntagPrincipal",
@@ -69,6 +76,7 @@ UNTAG_PRINCIPAL: Final = Operation(
     Empty,
     "kms-agent:UntagPrincipal",
     (errors.KMSInternalException,),
+    service=AGENT_SERVICE,
 )
 EXPLAIN_ACCESS: Final = Operation(
     "ExplainAccess",
@@ -76,4 +84,5 @@ EXPLAIN_ACCESS: Final = Operation(
     explain.ExplainAccessResponse,
     "kms-agent:ExplainAccess",
     (errors.KMSInternalException, errors.NotFoundException, errors.InvalidGrantTokenException),
+    service=AGENT_SERVICE,
 )

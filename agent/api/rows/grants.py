@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import KEY, KEY_STATE, Operation
+from agent.api.rows.operation import KEY, KEY_STATE, Operation
 from agent.api.shapes import grants
 from agent.api.shapes.base import Empty
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.operations.operation import CRYPTOGRAPHIC, KEY_STATE, Operation
+from agent.api.rows.operation import CRYPTOGRAPHIC, KEY_STATE, Operation
 from agent.api.shapes import signing
 
 SIGN: Final = Operation(
