@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Self
 
 import h11
 
-from agent.client.credentials import client_context
 from agent.client.errors import AgentImpersonatedError, ProtocolError
 
 if TYPE_CHECKING:
@@ -147,6 +146,9 @@ class Connection:
         connection = socket.create_connection((endpoint.host, endpoint.port), self._timeout_seconds)
         if endpoint.scheme == "http":
             return connection
+        # Most agents are on a Unix socket, and whoever asks one waits for what is loaded first.
+        from agent.client.tls import client_context  # noqa: PLC0415 - see above
+
         try:
             context = client_context(os.environ)
             return context.wrap_socket(connection, server_hostname=endpoint.host)

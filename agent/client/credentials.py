@@ -1,4 +1,4 @@
-"""With what a client on TCP proves who it is: access key, certificate, and which authorities it trusts.
+"""With what a client on TCP signs its requests: an access key.
 
 Owns the environment variables of AWS's tools that are heeded here, and the file they can name. A Unix socket
 needs none of this.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import configparser
 import re
-import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,27 +92,6 @@ def load_credentials(environ: Mapping[str, str]) -> Credentials | None:
     return _read_file(Path(path), environ.get("AWS_PROFILE") or "default") if path else None
 
 
-def client_context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what TLS connections are made with.
-
-    AWS_CA_BUNDLE names the authorities to trust instead of the system's; KMS_AGENT_CLIENT_CERTIFICATE a PEM
-    file with a certificate and its key, to be shown to agents that ask.
-
-    Raises:
-        CredentialsError: A file that was named cannot be used.
-    """
-    bundle, own = environ.get("AWS_CA_BUNDLE"), environ.get("KMS_AGENT_CLIENT_CERTIFICATE")
-    name = "AWS_CA_BUNDLE"
-    try:
-        context = ssl.create_default_context(cafile=bundle or None)
-        if own:
-            name = "KMS_AGENT_CLIENT_CERTIFICATE"
-            context.load_cert_chain(own, password=_no_passphrase)
-    except (OSError, ValueError) as error:
-        raise CredentialsError(f"cannot use the file that {name} names: {error}") from None
-    return context
-
-
 def _read_file(path: Path, profile: str) -> Credentials:
     try:
         with path.open("rb") as file:
@@ -134,7 +112,3 @@ def _read_file(path: Path, profile: str) -> Credentials:
         raise CredentialsError(
             f"{path} has no profile {profile!r} with aws_access_key_id and aws_secret_access_key"
         ) from None
-
-
-def _no_passphrase() -> str:
-    raise ValueError("its key is encrypted")

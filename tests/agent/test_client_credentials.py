@@ -12,8 +12,9 @@ from agent.api.errors import InvalidSignatureException, MissingAuthenticationTok
 from agent.api.operations import CREATE_KEY, LIST_KEYS
 from agent.api.shapes.keys import CreateKeyRequest, ListKeysRequest
 from agent.client import AgentClient, AgentUnavailableError, CredentialsError
-from agent.client.credentials import client_context, load_credentials, load_signer
+from agent.client.credentials import load_credentials, load_signer
 from agent.client.endpoint import parse_url
+from agent.client.tls import client_context
 from agent.sigv4.signing import Credentials
 from agents import RunningAgent
 from certificates import Authority, dns
