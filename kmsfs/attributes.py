@@ -171,7 +171,12 @@ class Attributes:
 
     def clear_set_id_of(self, nodeid: int) -> None:
         """Do as `clear_set_id` for any inode, open or not."""
-        with self._reference(self._inodes[nodeid]) as fd:
+        node = self._inodes[nodeid]
+        file = self._files.get(node.inode)
+        if file is not None:
+            self.clear_set_id(file)
+            return
+        with self._reference(node) as fd:
             mode = stat.S_IMODE(os.fstat(fd).st_mode)
             kept = _without_set_id(mode)
             if kept != mode:

@@ -28,8 +28,8 @@ class Later(NamedTuple):
     finish: "Callable[[], Answer]"
 
 
-# None where nobody waits for an answer.
-Answer = bytes | memoryview | Later | None
+# None where nobody waits for an answer; a number is an errno where that is no failure but what is asked for.
+Answer = bytes | memoryview | Later | int | None
 
 
 class Waiting:

@@ -86,7 +86,9 @@ class Answering:
     def _tell(self, request: Request, answer: Answer) -> Delayed | None:
         if isinstance(answer, Later):
             return Delayed(request, answer)
-        if answer is not None:
+        if isinstance(answer, int):
+            self._channel.refuse(request.unique, answer)
+        elif answer is not None:
             try:
                 self._channel.answer(request.unique, answer)
             except OSError as error:

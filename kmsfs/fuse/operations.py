@@ -169,7 +169,7 @@ class Operations:
         (room,) = wire.GETXATTR_IN.unpack_from(body)
         name = wire.text(body[wire.GETXATTR_IN.size :])
         if self.core.xattrs.is_known_absent(request.nodeid, name):
-            raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+            return errno.ENODATA
         self._require_kept(name)
         return _fitting(self.core.xattrs.get(request.nodeid, name), room)
 
