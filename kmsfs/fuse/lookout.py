@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from kmsfs.fuse.channel import Channel
@@ -102,7 +103,9 @@ class Lookout:
 
     def _wish(self, latency: bytes) -> None:
         if self._latency_fd >= 0:
-            os.write(self._latency_fd, latency)
+            # It is a wish only.
+            with suppress(OSError):
+                os.write(self._latency_fd, latency)
 
 
 def _latency_fd() -> int:

@@ -144,11 +144,9 @@ def test_refusals_are_those_of_the_agent(service: AwsKms, agent: RunningAgent, k
     with pytest.raises(errors.AccessDeniedException):
         service.call(operations.DESCRIBE_KEY, DescribeKeyRequest(key_id=key_arn))
     assert kms.current_material(service, key_arn) is None
+    another = key_arn[:-1] + ("1" if key_arn.endswith("0") else "0")
     with pytest.raises(errors.NotFoundException):
-        service.call(
-            operations.GENERATE_DATA_KEY,
-            GenerateDataKeyRequest(key_id=key_arn[:-1] + "0", number_of_bytes=32),
-        )
+        service.call(operations.GENERATE_DATA_KEY, replace(request, key_id=another))
     assert agent.command("key", "disable", key_arn).returncode == 0
     with pytest.raises(errors.DisabledException, match="disabled"):
         service.call(operations.GENERATE_DATA_KEY, request)

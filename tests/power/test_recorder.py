@@ -53,6 +53,7 @@ OFF_THE_STORE = frozenset(
         "daemonize.py",  # a pipe and the terminal
         "locking.py",  # what is written in the lock file is for people; what it holds is decided by nothing
         "logs.py",  # the log
+        "lookout.py",  # the kernel's device for wishes about idle processors
         "root.py",  # what is copied out of a volume
         "plainside.py",  # the same
         "salvaging.py",  # what it writes lies outside of the volume
