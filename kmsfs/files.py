@@ -40,6 +40,7 @@ class Files:
         self._most_idle = descriptors.share(_PART_IDLE, _MOST_IDLE)
         self._nameless: set[int] = set()
         self._created: File | None = None
+        self._is_fresh = False
 
     def adopt(self, description: VolumeDescription) -> None:
         """Take up what a description says now: policies come in addition while it is in use."""
@@ -74,6 +75,7 @@ class Files:
             binding: of its place; None where nothing is tied to its place.
         """
         self._peeking.forget(inode)
+        self._is_fresh = True
         self._created = file = File(self._loader.start(fd, inode, new, binding))
         # What was just made has no capabilities.
         file.has_no_capability = True
@@ -81,8 +83,14 @@ class Files:
         return file
 
     def prepare(self) -> None:
-        """Draw the keys of the file created last, if they are still to be drawn: work for an idle moment."""
-        if self._created is not None:
+        """Draw the keys of the file created last, if they are still to be drawn: work for an idle moment.
+
+        Called after each answer. The one that a file was created by is followed by a question at once, for
+        capabilities; after that one, the program is at its own work for as long as drawing takes.
+        """
+        if self._is_fresh:
+            self._is_fresh = False
+        elif self._created is not None:
             self._created.chunks.prepare()
             self._created = None
 

@@ -10,15 +10,12 @@ Documentation/power/pm_qos_interface.rst). Knows nothing of what a request is.
 import os
 import struct
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from kmsfs.fuse.channel import Channel
 
 _POLL_MILLISECONDS: Final = 1
-# About as long as an answer takes to wake the program, and its next request to come.
-_GLANCES: Final = 8
 # About a quarter of a millisecond: a program that works on the mount sends its next request sooner than that.
 _LOOKS: Final = 300
 # Where giving way takes as long as this, others need the processor more than we do.
@@ -53,18 +50,13 @@ class Lookout:
         self._streak = 0
         self._is_awake = False
 
-    def comes_soon(self, meanwhile: Callable[[], None]) -> bool:
-        """Say whether the next request comes within a millisecond or so.
-
-        Args:
-            meanwhile: done while the program is at work of its own: what need not be done at a request.
-        """
-        if self._seen(min(_GLANCES, self._looks)):
-            self._count()
-            return True
-        meanwhile()
-        if self._seen(self._looks):
-            self._count()
+    def comes_soon(self) -> bool:
+        """Say whether the next request comes within a millisecond or so."""
+        if self._seen():
+            self._streak += 1
+            if self._streak == _STREAK:
+                self._is_awake = True
+                self._wish(_NO_LATENCY)
             return True
         self.rest()
         return self._has_request(_POLL_MILLISECONDS)
@@ -82,16 +74,10 @@ class Lookout:
             os.close(self._latency_fd)
             self._latency_fd = -1
 
-    def _count(self) -> None:
-        self._streak += 1
-        if self._streak == _STREAK:
-            self._is_awake = True
-            self._wish(_NO_LATENCY)
-
-    def _seen(self, looks: int) -> bool:
+    def _seen(self) -> bool:
         has_request = self._has_request
         before = time.monotonic_ns()
-        for _ in range(looks):
+        for _ in range(self._looks):
             os.sched_yield()
             if has_request(0):
                 return True

@@ -123,10 +123,12 @@ class Session:
         lookout = self._lookout
         left = _REQUESTS_PER_TURN
         while True:
+            # The program is about to wake up from the answer before: time for what need not be in it.
+            prepare()
             if not has_request(0):
                 if operations.stale and not self._forgets:
                     nursery.start_soon(self._forget, operations.stale)
-                if self._waits or not lookout.comes_soon(prepare):
+                if self._waits or not lookout.comes_soon():
                     lookout.rest()
                     await trio.lowlevel.wait_readable(self._channel.fd)
                     left = _REQUESTS_PER_TURN

@@ -26,10 +26,6 @@ def wishing() -> None:
         pytest.skip("somebody else keeps the processors of this machine awake")
 
 
-def nothing() -> None:
-    """There is nothing to be done meanwhile."""
-
-
 def wished() -> int:
     """Return the least latency that anybody wishes for, in microseconds."""
     with open(DEVICE, "rb", buffering=0) as device:
@@ -73,9 +69,9 @@ def looking(*, polls: bool = True) -> Iterator[tuple[Lookout, int, int]]:
 def test_what_is_there_is_seen(polls: bool) -> None:  # noqa: FBT001 - a table's column
     """A request that is there comes soon, one that is not does not, whether it is looked for or slept for."""
     with looking(polls=polls) as (subject, _, writing):
-        assert not subject.comes_soon(nothing)
+        assert not subject.comes_soon()
         os.write(writing, b"request")
-        assert subject.comes_soon(nothing)
+        assert subject.comes_soon()
 
 
 def wishes(subject: Lookout) -> bool:
@@ -83,22 +79,10 @@ def wishes(subject: Lookout) -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while wished():
         # Under load one may be slept for, and the row begins again.
-        assert subject.comes_soon(nothing)
+        assert subject.comes_soon()
         if time.monotonic() > deadline:
             return False
     return True
-
-
-def test_what_is_done_meanwhile() -> None:
-    """It is done when a program takes its time, and not before a request that is there."""
-    done: list[int] = []
-    with looking() as (subject, reading, writing):
-        os.write(writing, b"request")
-        assert subject.comes_soon(lambda: done.append(1))
-        assert done == []
-        os.read(reading, 100)
-        assert not subject.comes_soon(lambda: done.append(2))
-        assert done == [2]
 
 
 @pytest.mark.usefixtures("wishing")
@@ -110,7 +94,7 @@ def test_a_program_at_work_keeps_processors_awake() -> None:
             assert nobody_wishes()
             assert wishes(subject)
             os.read(reading, 100)
-            assert not subject.comes_soon(nothing)
+            assert not subject.comes_soon()
             assert nobody_wishes()
 
 
