@@ -47,7 +47,8 @@ def open_files() -> set[str]:
     """Return what this process has open."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
+        # It may be closed by now, or lie too deep for readlink(2).
+        with suppress(OSError):
             found.add(os.readlink(f"/proc/self/fd/{name}"))
     return found
 
