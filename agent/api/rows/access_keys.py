@@ -3,52 +3,42 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.rows.operation import AGENT_SERVICE, Operation
+from agent.api.rows.operation import own_operation
 from agent.api.shapes import access_keys
 from agent.api.shapes.base import Empty
 
-CREATE_ACCESS_KEY: Final = Operation(
+CREATE_ACCESS_KEY: Final = own_operation(
     "CreateAccessKey",
     access_keys.CreateAccessKeyRequest,
     access_keys.CreateAccessKeyResponse,
-    "kms-agent:CreateAccessKey",
     (errors.KMSInternalException, errors.LimitExceededException),
-    service=AGENT_SERVICE,
 )
-LIST_ACCESS_KEYS: Final = Operation(
+LIST_ACCESS_KEYS: Final = own_operation(
     "ListAccessKeys",
     access_keys.ListAccessKeysRequest,
     access_keys.ListAccessKeysResponse,
-    "kms-agent:ListAccessKeys",
     (errors.KMSInternalException, errors.InvalidMarkerException),
-    service=AGENT_SERVICE,
 )
-UPDATE_ACCESS_KEY: Final = Operation(
+UPDATE_ACCESS_KEY: Final = own_operation(
     "UpdateAccessKey",
     access_keys.UpdateAccessKeyRequest,
     Empty,
-    "kms-agent:UpdateAccessKey",
     (errors.KMSInternalException, errors.NotFoundException),
-    service=AGENT_SERVICE,
 )
-DELETE_ACCESS_KEY: Final = Operation(
+DELETE_ACCESS_KEY: Final = own_operation(
     "DeleteAccessKey",
     access_keys.DeleteAccessKeyRequest,
     Empty,
-    "kms-agent:DeleteAccessKey",
     (errors.KMSInternalException, errors.NotFoundException),
-    service=AGENT_SERVICE,
 )
-CREATE_SESSION: Final = Operation(
+CREATE_SESSION: Final = own_operation(
     "CreateSession",
     access_keys.CreateSessionRequest,
     access_keys.CreateSessionResponse,
-    "kms-agent:CreateSession",
     (
         errors.KMSInternalException,
         errors.LimitExceededException,
         errors.MalformedPolicyDocumentException,
         errors.TagException,
     ),
-    service=AGENT_SERVICE,
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from agent.api import errors
-from agent.api.rows.operation import AGENT_SERVICE, Operation
+from agent.api.rows.operation import own_operation
 from agent.api.shapes import explain, identity
 from agent.api.shapes.base import Empty
 
@@ -14,75 +14,57 @@ _POLICY: Final = (
     errors.MalformedPolicyDocumentException,
 )
 
-PUT_IDENTITY_POLICY: Final = Operation(
+PUT_IDENTITY_POLICY: Final = own_operation(
     "PutIdentityPolicy",
     identity.PutIdentityPolicyRequest,
     Empty,
-    "kms-agent:PutIdentityPolicy",
     _POLICY,
-    service=AGENT_SERVICE,
 )
-GET_IDENTITY_POLICY: Final = Operation(
+GET_IDENTITY_POLICY: Final = own_operation(
     "GetIdentityPolicy",
     identity.GetIdentityPolicyRequest,
     identity.GetIdentityPolicyResponse,
-    "kms-agent:GetIdentityPolicy",
     _CHANGED,
-    service=AGENT_SERVICE,
 )
-DELETE_IDENTITY_POLICY: Final = Operation(
+DELETE_IDENTITY_POLICY: Final = own_operation(
     "DeleteIdentityPolicy",
     identity.DeleteIdentityPolicyRequest,
     Empty,
-    "kms-agent:DeleteIdentityPolicy",
     _CHANGED,
-    service=AGENT_SERVICE,
 )
-LIST_IDENTITY_POLICIES: Final = Operation(
+LIST_IDENTITY_POLICIES: Final = own_operation(
     "ListIdentityPolicies",
     identity.ListIdentityPoliciesRequest,
     identity.ListIdentityPoliciesResponse,
-    "kms-agent:ListIdentityPolicies",
     (errors.KMSInternalException, errors.InvalidMarkerException),
-    service=AGENT_SERVICE,
 )
-PUT_PERMISSIONS_BOUNDARY: Final = Operation(
+PUT_PERMISSIONS_BOUNDARY: Final = own_operation(
     "PutPermissionsBoundary",
     identity.PutPermissionsBoundaryRequest,
     Empty,
-    "kms-agent:PutPermissionsBoundary",
     _POLICY,
-    service=AGENT_SERVICE,
 )
-DELETE_PERMISSIONS_BOUNDARY: Final = Operation(
+DELETE_PERMISSIONS_BOUNDARY: Final = own_operation(
     "DeletePermissionsBoundary",
     identity.DeletePermissionsBoundaryRequest,
     Empty,
-    "kms-agent:DeletePermissionsBoundary",
     _CHANGED,
-    service=AGENT_SERVICE,
 )
-TAG_PRINCIPAL: Final = Operation(
+TAG_PRINCIPAL: Final = own_operation(
     "TagPrincipal",
     identity.TagPrincipalRequest,
     Empty,
-    "kms-agent:TagPrincipal",
     (errors.KMSInternalException, errors.TagException),
-    service=AGENT_SERVICE,
 )
-UNTAG_PRINCIPAL: Final = Operation(
+UNTAG_PRINCIPAL: Final = own_operation(
     "UntagPrincipal",
     identity.UntagPrincipalRequest,
     Empty,
-    "kms-agent:UntagPrincipal",
     (errors.KMSInternalException,),
-    service=AGENT_SERVICE,
 )
-EXPLAIN_ACCESS: Final = Operation(
+EXPLAIN_ACCESS: Final = own_operation(
     "ExplainAccess",
     explain.ExplainAccessRequest,
     explain.ExplainAccessResponse,
-    "kms-agent:ExplainAccess",
     (errors.KMSInternalException, errors.NotFoundException, errors.InvalidGrantTokenException),
-    service=AGENT_SERVICE,
 )

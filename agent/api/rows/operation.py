@@ -43,6 +43,16 @@ class Operation(Generic[Request, Response]):
         object.__setattr__(self, "response_decoder", msgspec.json.Decoder(self.response))
 
 
+def own_operation(
+    name: str,
+    request: type[Request],
+    response: type[Response],
+    errors: tuple[type[errors.ServiceError], ...],
+) -> Operation[Request, Response]:
+    """Return an operation that AWS KMS has not; the action that permits it has its name."""
+    return Operation(name, request, response, f"kms-agent:{name}", errors, AGENT_SERVICE)
+
+
 INTERNAL: Final = (errors.KMSInternalException, errors.DependencyTimeoutException)
 KEY: Final = (*INTERNAL, errors.NotFoundException, errors.InvalidArnException)
 KEY_STATE: Final = (*KEY, errors.KMSInvalidStateException)
