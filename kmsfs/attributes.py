@@ -162,26 +162,28 @@ class Attributes:
 
         A set-group-ID bit without the right to execute means something else, and stays.
         """
-        mode = stat.S_IMODE(os.fstat(file.chunks.fd).st_mode)
-        kept = _without_set_id(mode)
-        if kept != mode:
-            # Where the file is somebody else's, the store has taken them away by itself.
-            with suppress(PermissionError):
-                backing.fchown_fchmod(file.chunks.fd, -1, -1, kept)
+        _clear_set_id(file.chunks.fd)
 
     def clear_set_id_of(self, nodeid: int) -> None:
         """Do as `clear_set_id` for any inode, open or not."""
-        node = self._inodes[nodeid]
+        with self.reference(self._inodes[nodeid]) as fd:
+            _clear_set_id(fd)
+
+    @contextmanager
+    def reference(self, node: Node) -> Iterator[int]:
+        """Yield a descriptor of a node for the time of one call: an open file's own, else an O_PATH one."""
         file = self._files.get(node.inode)
         if file is not None:
-            self.clear_set_id(file)
+            yield file.chunks.fd
             return
-        with self._reference(node) as fd:
-            mode = stat.S_IMODE(os.fstat(fd).st_mode)
-            kept = _without_set_id(mode)
-            if kept != mode:
-                with suppress(PermissionError):
-                    backing.chmod(fd, kept)
+        if node.fd >= 0:
+            yield node.fd
+            return
+        fd = self.place_fd(node)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def place_fd(self, node: Node) -> int:
         """Return a new O_PATH descriptor of a node, verified to be the inode that the kernel means."""
@@ -210,7 +212,7 @@ class Attributes:
 
         The kernel has checked the program's permission. An owner may widen the mode for a moment.
         """
-        with self._reference(node) as fd:
+        with self.reference(node) as fd:
             mode = stat.S_IMODE(os.fstat(fd).st_mode)
             backing.chmod(fd, mode | stat.S_IRUSR | stat.S_IWUSR)
             try:
@@ -231,18 +233,6 @@ class Attributes:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         return status
 
-    @contextmanager
-    def _reference(self, node: Node) -> Iterator[int]:
-        """Yield an O_PATH descriptor of a node for the time of one call."""
-        if node.fd >= 0:
-            yield node.fd
-            return
-        fd = self.place_fd(node)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
     def _require_no_set_id(self, node: Node, uid: int, *, by_write: bool) -> None:
         """Raise EPERM if a stranger would take bits away."""
         status = self._status(node)
@@ -257,7 +247,7 @@ class Attributes:
         if file is not None:
             backing.fchown_fchmod(file.chunks.fd, uid, gid, changes.mode)
             return
-        with self._reference(node) as fd:
+        with self.reference(node) as fd:
             if (uid, gid) != (-1, -1) or changes == _NOTHING:
                 backing.chown(fd, uid, gid)
             if changes.mode is not None:
@@ -278,6 +268,15 @@ class Attributes:
             backing.utimens_fd(self._directories.dirfd(self._inodes.root), times)
         else:
             backing.utimens(self._directories.dirfd(node.parent), node.stored, times)
+
+
+def _clear_set_id(fd: int) -> None:
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    kept = _without_set_id(mode)
+    if kept != mode:
+        # Where the file is somebody else's, the store has taken them away by itself.
+        with suppress(PermissionError):
+            backing.chmod(fd, kept)
 
 
 def _without_set_id(mode: int) -> int:

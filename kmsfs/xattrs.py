@@ -103,14 +103,8 @@ class Xattrs:
 
     def list(self, nodeid: int) -> list[bytes]:
         """listxattr(2)."""
-        node = self._inodes[nodeid]
-        file = self._files.get(node.inode)
-        fd = self._attributes.place_fd(node) if file is None else file.chunks.fd
-        try:
+        with self._attributes.reference(self._inodes[nodeid]) as fd:
             stored = backing.listxattr(fd)
-        finally:
-            if file is None:
-                os.close(fd)
         plain = [name for name in stored if name.startswith(_PASSED_THROUGH)]
         sealed = [name for name in stored if name.startswith(STORED_XATTR_PREFIX)]
         return plain + [self._records.open_xattr_name(name) for name in sealed]
@@ -157,17 +151,13 @@ class Xattrs:
             os.close(path_fd)
 
     def _get_plain(self, node: Node, name: bytes) -> bytes:
-        file = self._files.get(node.inode)
-        if file is None:
-            fd = self._attributes.place_fd(node)
-            try:
-                return backing.getxattr(fd, name)
-            finally:
-                os.close(fd)
         try:
-            return backing.getxattr(file.chunks.fd, name)
+            with self._attributes.reference(node) as fd:
+                return backing.getxattr(fd, name)
         except OSError as error:
-            file.has_no_capability = error.errno == errno.ENODATA and name == _CAPABILITY
+            file = self._files.get(node.inode)
+            if file is not None:
+                file.has_no_capability = error.errno == errno.ENODATA and name == _CAPABILITY
             raise
 
     def _owner_id(self, node: Node, fd: int) -> bytes:

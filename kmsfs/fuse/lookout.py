@@ -38,7 +38,7 @@ class Lookout:
         polls: look for them; otherwise sleep at once.
     """
 
-    __slots__ = ("_has_request", "_is_awake", "_latency_fd", "_looks", "_streak")
+    __slots__ = ("_has_request", "_latency_fd", "_looks", "_streak")
 
     def __init__(self, channel: Channel, *, polls: bool) -> None:
         self._has_request = channel.has_request
@@ -48,14 +48,12 @@ class Lookout:
         if self._looks and (os.cpu_count() or _MOST_PROCESSORS + 1) <= _MOST_PROCESSORS:
             self._latency_fd = _latency_fd()
         self._streak = 0
-        self._is_awake = False
 
     def comes_soon(self) -> bool:
         """Say whether the next request comes within a millisecond or so."""
         if self._seen():
             self._streak += 1
             if self._streak == _STREAK:
-                self._is_awake = True
                 self._wish(_NO_LATENCY)
             return True
         self.rest()
@@ -63,10 +61,9 @@ class Lookout:
 
     def rest(self) -> None:
         """Let other processors sleep as they like."""
-        self._streak = 0
-        if self._is_awake:
-            self._is_awake = False
+        if self._streak >= _STREAK:
             self._wish(_ANY_LATENCY)
+        self._streak = 0
 
     def close(self) -> None:
         """Have no wish any more."""

@@ -68,7 +68,7 @@ class Session:
         core: as given.
     """
 
-    def __init__(self, core: Core, channel: Channel, *, acls: bool, polls: bool = True) -> None:
+    def __init__(self, core: Core, channel: Channel, *, acls: bool, polls: bool) -> None:
         self.core = core
         self._channel = channel
         self._acls = acls
