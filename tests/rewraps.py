@@ -59,27 +59,30 @@ def needed(place: Place, member: str) -> set[str]:
 
 
 def content_is(place: Place, expected: Snapshot, *, after_crash: bool = False) -> None:
-    """Mount anew and compare everything, after a crash but for directories' times; then check every chunk."""
-    assert place.mount().returncode == 0
-    found = snapshot(place.mountpoint)
+    """Mount anew and compare everything, after a crash but for directories' times; every chunk is checked."""
+    found = seen_anew(place)
     if after_crash:
         found, expected = without_directory_times(found), without_directory_times(expected)
     assert differences(found, expected) == []
-    assert place.umount().returncode == 0
-    assert told(place, "verify", "--deep", place.ciphertext)["problems"] == []
 
 
 def content_is_but_for_times(place: Place, expected: Snapshot, *, most_files: int) -> None:
     """Do as `content_is`, where that many files may have been changed at another time than before."""
-    assert place.mount().returncode == 0
-    found = snapshot(place.mountpoint)
+    found = seen_anew(place)
     late = [name for name, entry in found.items() if entry.mtime_ns != expected[name].mtime_ns]
     assert len(late) <= most_files
     assert all(stat.S_ISREG(found[name].mode) for name in late)
     timed = {name: replace(entry, mtime_ns=expected[name].mtime_ns) for name, entry in found.items()}
     assert differences(timed, expected) == []
+
+
+def seen_anew(place: Place) -> Snapshot:
+    """Mount anew and return all there is; every chunk is checked after that."""
+    assert place.mount().returncode == 0
+    found = snapshot(place.mountpoint)
     assert place.umount().returncode == 0
     assert told(place, "verify", "--deep", place.ciphertext)["problems"] == []
+    return found
 
 
 def without_directory_times(tree: Snapshot) -> Snapshot:
