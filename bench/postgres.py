@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USER = "postgres"
 CLIENTS = (1, 4)
-SCALE = 1
+SCALE = max(CLIENTS)  # with less, pgbench measures clients waiting for each other's rows
 SETTINGS = (
     "listen_addresses=",
     "fsync=on",

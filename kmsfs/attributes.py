@@ -102,6 +102,21 @@ class Attributes:
         status = self._status(node)
         return Entry(nodeid, status, self._sizes.plain(node, status))
 
+    def note_times(self, nodeid: int, mtime_ns: int) -> Entry:
+        """Take over what writing has made of a file's times, which the kernel has kept to itself so far.
+
+        Described is the file as it was last seen. To look at its times on the store again would make the
+        store, and with it all kernel clocks for files, count the next write's finer than by ticks; then each
+        fsync(2) came with such a request.
+        """
+        node = self._inodes[nodeid]
+        file = self._files.get(node.inode)
+        if file is None:
+            return self.setattr(nodeid, Changes(mtime_ns=mtime_ns))
+        file.set_times(None, mtime_ns)
+        status = file.status or self._status(node)
+        return Entry(nodeid, status, self._sizes.plain(node, status))
+
     def open_file(self, node: Node, *, writable: bool) -> File:
         """Open the regular file behind a node; counts as one open.
 
@@ -223,7 +238,8 @@ class Attributes:
     def _status(self, node: Node) -> stat_result:
         file = self._files.get(node.inode)
         if file is not None:
-            return os.fstat(file.chunks.fd)
+            file.status = status = os.fstat(file.chunks.fd)
+            return status
         if node.fd >= 0:
             return os.fstat(node.fd)
         if node.parent is None:

@@ -9,7 +9,7 @@ falls into the same tick of its clock. So what writing does to the times on the 
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from kmsfs import allocating, backing
 from kmsfs.chunkfile import ChunkFile
@@ -25,17 +25,23 @@ class File:
 
     Attributes:
         has_no_capability: the store was asked and has no security.capability for it.
+        status: what the store said of it when somebody asked last; None before.
     """
 
-    __slots__ = ("_chunk_size", "_mask", "_shift", "_times_ns", "chunks", "has_no_capability")
+    __slots__ = (
+        "_chunk_size", "_mask", "_shift", "_strays", "_times_ns", "chunks", "has_no_capability", "status",
+    )  # fmt: skip
 
     def __init__(self, chunks: ChunkFile) -> None:
         self.chunks = chunks
         self.has_no_capability = False
+        self.status: os.stat_result | None = None
         self._shift = chunks.geometry.chunk_shift
         self._chunk_size = 1 << self._shift
         self._mask = self._chunk_size - 1
+        # What the kernel has for the times, if that is known, and whether the store's may differ from it.
         self._times_ns: tuple[int, int] | None = None
+        self._strays = False
 
     @property
     def size(self) -> int:
@@ -78,7 +84,7 @@ class File:
         size = self.chunks.size
         end = plain_offset + len(data)
         _check_size(end)
-        if self._times_ns is None:
+        if not self._strays:
             self._hold_times()
         if plain_offset > size:
             self._extend(plain_offset)
@@ -166,28 +172,32 @@ class File:
             if start < stop:
                 self.write(start, bytes(stop - start))
 
-    def settle(self) -> None:
-        """Bring to the store whatever is still only here: times, the header of a file never written to."""
+    def settle(self, *, data_only: bool = False) -> None:
+        """Bring to the store what is still only here: the header of a file never written to, and the times.
+
+        Those wait where it is about data only, as for fdatasync(2).
+        """
         if not self.chunks.size and self.chunks.is_writable:
             self._hold_times()
         self.chunks.settle()
-        if self._times_ns is not None:
-            # A file of somebody else's may be written to, but has its times from the store alone.
-            with suppress(PermissionError):
+        if self._strays and self._times_ns is not None and not data_only:
+            try:
                 backing.futimens(self.chunks.fd, self._times_ns)
-            self._times_ns = None
+            except PermissionError:
+                # A file of somebody else's may be written to, but has its times from the store alone.
+                self._times_ns = None
+            self._strays = False
 
     def set_times(self, atime_ns: int | None, mtime_ns: int | None) -> None:
         """Set the times, in nanoseconds since the epoch; None keeps what the kernel has last been told."""
         self.chunks.settle()
-        if self._times_ns is None:
-            status = os.fstat(self.chunks.fd)
-            times = status.st_atime_ns, status.st_mtime_ns
+        if atime_ns is None or mtime_ns is None:
+            atime, mtime = self._known_times()
+            wanted = atime if atime_ns is None else atime_ns, mtime if mtime_ns is None else mtime_ns
         else:
-            times = self._times_ns
-        wanted = (times[0] if atime_ns is None else atime_ns, times[1] if mtime_ns is None else mtime_ns)
+            wanted = atime_ns, mtime_ns
         backing.futimens(self.chunks.fd, wanted)
-        self._times_ns = None
+        self._strays, self._times_ns = False, wanted
 
     def close(self) -> None:
         """Settle and close."""
@@ -199,7 +209,7 @@ class File:
     @contextmanager
     def _keeping_times(self) -> Iterator[None]:
         """Let the body write the header of a file that nobody has changed."""
-        if self._times_ns is not None or not self.chunks.has_header:
+        if self._strays or not self.chunks.has_header:
             yield
             return
         self._hold_times()
@@ -210,9 +220,14 @@ class File:
 
     def _hold_times(self) -> None:
         """Note what the times are before the store changes them."""
-        if self._times_ns is None:
-            status = os.fstat(self.chunks.fd)
-            self._times_ns = status.st_atime_ns, status.st_mtime_ns
+        self._times_ns = self._known_times()
+        self._strays = True
+
+    def _known_times(self) -> tuple[int, int]:
+        if self._times_ns is not None:
+            return self._times_ns
+        status = os.fstat(self.chunks.fd)
+        return status.st_atime_ns, status.st_mtime_ns
 
     def _merge(self, first: int, head: int, data: memoryview, end: int, size: int) -> memoryview:
         """Return `data` widened to whole chunks with what the file holds around it."""

@@ -73,7 +73,7 @@ class Waiting:
 
     def fsync(self, file: File, *, data_only: bool) -> bytes | Later:
         """Make a file durable."""
-        file.settle()
+        file.settle(data_only=data_only)
         if self._in_memory:
             return b""
         return Later(partial(backing.fsync, file.chunks.fd, data_only=data_only), bytes)

@@ -4,13 +4,13 @@ Between two requests a program works for some microseconds. So the next one is l
 a while, then waited for during a millisecond; after that it is the event loop's turn. The program sleeps too,
 until it has its answer, and waking the idle processor that it is on can take longer than the answer did. So
 while requests come one after the other, the kernel is asked to have idle processors ready (PM QoS,
-Documentation/power/pm_qos_interface.rst). Knows nothing of what a request is.
+Documentation/power/pm_qos_interface.rst). Sleeping then takes little longer than looking, and leaves the
+processor to programs that have something to do. Knows nothing of what a request is.
 """
 
 import os
 import struct
 import time
-from contextlib import suppress
 from typing import Final
 
 from kmsfs.fuse.channel import Channel
@@ -18,9 +18,11 @@ from kmsfs.fuse.channel import Channel
 _POLL_MILLISECONDS: Final = 1
 # About a quarter of a millisecond: a program that works on the mount sends its next request sooner than that.
 _LOOKS: Final = 300
+# Where processors are kept ready, sleep costs no more than so many: some ten microseconds.
+_SHORT_LOOKS: Final = 15
 # Where giving way takes as long as this, others need the processor more than we do.
 _BUSY_NANOSECONDS: Final = 100_000
-# So many requests in a row that came while they were looked for are a program at work.
+# So many requests in a row, each soon after the one before, are a program at work.
 _STREAK: Final = 64
 # The request is to all processors: of more than these, too many would be awake for nothing.
 _MOST_PROCESSORS: Final = 4
@@ -36,9 +38,12 @@ class Lookout:
     Args:
         channel: where they come from.
         polls: look for them; otherwise sleep at once.
+
+    Attributes:
+        is_ready: idle processors are kept ready now.
     """
 
-    __slots__ = ("_has_request", "_latency_fd", "_looks", "_streak")
+    __slots__ = ("_has_request", "_latency_fd", "_looks", "_streak", "is_ready")
 
     def __init__(self, channel: Channel, *, polls: bool) -> None:
         self._has_request = channel.has_request
@@ -48,21 +53,24 @@ class Lookout:
         if self._looks and (os.cpu_count() or _MOST_PROCESSORS + 1) <= _MOST_PROCESSORS:
             self._latency_fd = _latency_fd()
         self._streak = 0
+        self.is_ready = False
 
     def comes_soon(self) -> bool:
         """Say whether the next request comes within a millisecond or so."""
-        if self._seen():
-            self._streak += 1
-            if self._streak == _STREAK:
-                self._wish(_NO_LATENCY)
-            return True
-        self.rest()
-        return self._has_request(_POLL_MILLISECONDS)
+        seen = self._seen_at_once() if self.is_ready else self._seen()
+        if not seen and not self._has_request(_POLL_MILLISECONDS):
+            self.rest()
+            return False
+        self._streak += 1
+        if self._streak == _STREAK and self._latency_fd >= 0:
+            self.is_ready = self._wish(_NO_LATENCY)
+        return True
 
     def rest(self) -> None:
         """Let other processors sleep as they like."""
-        if self._streak >= _STREAK:
+        if self.is_ready:
             self._wish(_ANY_LATENCY)
+            self.is_ready = False
         self._streak = 0
 
     def close(self) -> None:
@@ -70,6 +78,10 @@ class Lookout:
         if self._latency_fd >= 0:
             os.close(self._latency_fd)
             self._latency_fd = -1
+
+    def _seen_at_once(self) -> bool:
+        has_request = self._has_request
+        return any(has_request(0) for _ in range(_SHORT_LOOKS))
 
     def _seen(self) -> bool:
         has_request = self._has_request
@@ -84,11 +96,13 @@ class Lookout:
             before = now
         return False
 
-    def _wish(self, latency: bytes) -> None:
-        if self._latency_fd >= 0:
-            # It is a wish only.
-            with suppress(OSError):
-                os.write(self._latency_fd, latency)
+    def _wish(self, latency: bytes) -> bool:
+        """Say what latency is wished for; False if nobody takes such wishes any more."""
+        try:
+            os.write(self._latency_fd, latency)
+        except OSError:
+            return False
+        return True
 
 
 def _latency_fd() -> int:

@@ -32,6 +32,8 @@ _REQUESTS_PER_TURN: Final = 64
 _MAX_WAITS: Final = 64
 # Apart from those: an agent that is silent must not keep others from the device.
 _MAX_QUESTIONS: Final = 16
+# So long processors are kept ready for a program that waits for the store.
+_KEPT_READY_SECONDS: Final = 0.002
 
 
 @contextmanager
@@ -129,8 +131,7 @@ class Session:
                 if operations.stale and not self._forgets:
                     nursery.start_soon(self._forget, operations.stale)
                 if self._waits or not lookout.comes_soon():
-                    lookout.rest()
-                    await trio.lowlevel.wait_readable(self._channel.fd)
+                    await self._sleep()
                     left = _REQUESTS_PER_TURN
             message = receive()
             if message is None:
@@ -143,6 +144,17 @@ class Session:
             if not left:
                 await trio.lowlevel.checkpoint()
                 left = _REQUESTS_PER_TURN
+
+    async def _sleep(self) -> None:
+        """Wait for the next request, and for what else this loop has to do."""
+        fd = self._channel.fd
+        if self._lookout.is_ready:
+            # A program that waits for the store goes on as soon as it has its answer.
+            with trio.move_on_after(_KEPT_READY_SECONDS):
+                await trio.lowlevel.wait_readable(fd)
+                return
+            self._lookout.rest()
+        await trio.lowlevel.wait_readable(fd)
 
     async def _wait(self, answering: Answering, delayed: Delayed | None) -> None:
         """Answer one request once what it waits for is over."""

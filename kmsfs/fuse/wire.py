@@ -109,10 +109,13 @@ class Valid:
     SIZE: Final = 1 << 3
     ATIME: Final = 1 << 4
     MTIME: Final = 1 << 5
+    HANDLE: Final = 1 << 6
     ATIME_NOW: Final = 1 << 7
     MTIME_NOW: Final = 1 << 8
     CTIME: Final = 1 << 10
     KILL_SET_ID: Final = 1 << 11
+    # What writing has made of the times: utimensat(2) comes without a handle.
+    WRITTEN: Final = MTIME | HANDLE | CTIME
 
 
 class Fallocate:
@@ -207,9 +210,9 @@ def entry(nodeid: int, status: stat_result, size: int) -> bytes:
 ABSENT: Final = _ENTRY.pack(0, 0, CACHE_SECONDS, *(0,) * 19)
 
 
-def attributes(nodeid: int, status: stat_result, size: int) -> bytes:
-    """Return struct fuse_attr_out."""
-    return _ATTR.pack(CACHE_SECONDS, 0, 0, *_attributes(nodeid, status, size))
+def attributes(nodeid: int, status: stat_result, size: int, seconds: int = CACHE_SECONDS) -> bytes:
+    """Return struct fuse_attr_out, which the kernel may keep for some seconds."""
+    return _ATTR.pack(seconds, 0, 0, *_attributes(nodeid, status, size))
 
 
 def opened(handle: int, flags: int) -> bytes:

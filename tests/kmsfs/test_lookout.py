@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from backgrounds import Place
 from kmsfs.fuse.channel import Channel
 from kmsfs.fuse.lookout import Lookout
 
@@ -120,3 +121,19 @@ def test_no_wish_where_many_would_be_kept_awake(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
     with looking():
         assert DEVICE not in open_files()
+
+
+@pytest.mark.usefixtures("wishing")
+def test_a_program_that_waits_for_the_store(mounted: Place) -> None:
+    """It has the wish too, which ends when it has done with the mount, though a sync came last."""
+    fd = os.open(mounted.mountpoint / "log", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while wished():
+            os.pwrite(fd, b"entry", 0)
+            os.fdatasync(fd)
+            assert time.monotonic() < deadline
+        os.fdatasync(fd)
+        assert nobody_wishes()
+    finally:
+        os.close(fd)
