@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 CACHE_SECONDS = 1.0
 DELAY = b"user.bench.delay-ms"
-SLOW_NEXT_READ = b"user.bench.slow-next-read-ms"
-SLOW_READS = b"user.bench.slow-reads"
+# How long the next request of a kind is to take, and how many have been so slow.
+SLOW_NEXT = {b"user.bench.slow-next-read-ms": "read", b"user.bench.slow-next-lookup-ms": "lookup"}
+SLOW_COUNTS = {b"user.bench.slow-reads": "read", b"user.bench.slow-lookups": "lookup"}
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _AT_EMPTY_PATH = 0x1000
@@ -59,13 +60,14 @@ class SlowOperations(pyfuse3.Operations):
         self._listings: dict[int, tuple[int, list[bytes]]] = {}
         self._next_listing = 1
         self._delay_seconds = 0.0
-        self._next_read_seconds = 0.0
-        self._slow_reads = 0
+        self._next_seconds = dict.fromkeys(SLOW_NEXT.values(), 0.0)
+        self._slow_counts = dict.fromkeys(SLOW_COUNTS.values(), 0)
         self._hurry = trio.Event()
 
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:  # noqa: ARG002 - pyfuse3's signature
-        """Find an entry."""
+        """Find an entry; one that was asked to be slow is found slowly."""
         await self._wait()
+        await self._linger("lookup")
         return self._found(self._fd(parent_inode), name)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -203,11 +205,7 @@ class SlowOperations(pyfuse3.Operations):
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Read; one that was asked to be slow is."""
         await self._wait()
-        if self._next_read_seconds:
-            seconds, self._next_read_seconds = self._next_read_seconds, 0
-            self._slow_reads += 1
-            with trio.move_on_after(seconds):
-                await self._hurry.wait()
+        await self._linger("read")
         with _errors():
             return os.pread(fh, size, off)
 
@@ -270,8 +268,8 @@ class SlowOperations(pyfuse3.Operations):
 
     async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:  # noqa: ARG002 - pyfuse3's signature
         """Return an extended attribute."""
-        if name == SLOW_READS:
-            return str(self._slow_reads).encode()
+        if name in SLOW_COUNTS:
+            return str(self._slow_counts[SLOW_COUNTS[name]]).encode()
         await self._wait()
         with _errors():
             return os.getxattr(self._path(inode), name)
@@ -280,8 +278,8 @@ class SlowOperations(pyfuse3.Operations):
         """Set an extended attribute, or how slow this store is."""
         if name == DELAY:
             self._delay_seconds = float(value) / 1000
-        elif name == SLOW_NEXT_READ:
-            self._next_read_seconds = float(value) / 1000
+        elif name in SLOW_NEXT:
+            self._next_seconds[SLOW_NEXT[name]] = float(value) / 1000
             self._hurry.set()
             self._hurry = trio.Event()
         else:
@@ -304,6 +302,14 @@ class SlowOperations(pyfuse3.Operations):
     async def _wait(self) -> None:
         if self._delay_seconds:
             await trio.sleep(self._delay_seconds)
+
+    async def _linger(self, kind: str) -> None:
+        """Take as long as was asked of the next request of a kind, or until something else is asked."""
+        seconds, self._next_seconds[kind] = self._next_seconds[kind], 0.0
+        if seconds:
+            self._slow_counts[kind] += 1
+            with trio.move_on_after(seconds):
+                await self._hurry.wait()
 
     def _fd(self, inode: int) -> int:
         return self._nodes[inode].fd

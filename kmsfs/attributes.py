@@ -17,6 +17,7 @@ from kmsfs.entries import Entry, Sizes
 from kmsfs.file import File
 from kmsfs.files import Files
 from kmsfs.inodes import Inodes, Node
+from kmsfs.pace import Pace
 from kmsfs.places import Places
 
 
@@ -50,16 +51,18 @@ class Attributes:
         files: open files.
         places: knows which files belong where they are.
         sizes: of inodes, as programs see them.
+        pace: of the store.
     """
 
     def __init__(
-        self, inodes: Inodes, directories: Directories, files: Files, places: Places, sizes: Sizes
+        self, inodes: Inodes, directories: Directories, files: Files, places: Places, sizes: Sizes, pace: Pace
     ) -> None:
         self._inodes = inodes
         self._directories = directories
         self._files = files
         self._places = places
         self._sizes = sizes
+        self._pace = pace
 
     def getattr(self, nodeid: int) -> Entry:
         """Describe an inode.
@@ -155,7 +158,13 @@ class Attributes:
                 self._files.release(node.inode)
                 raise
         if file is None:
-            file = self._files.open(self._open_fd(node, writable=writable), node.inode)
+            if node.fd < 0 and node.parent is not None:
+                dirfd = self._directories.dirfd(node.parent)
+                self._files.open_ahead(dirfd, node.stored, node.inode, writable=writable)
+            asked = self._pace.now()
+            fd = self._open_fd(node, writable=writable)
+            self._pace.answered(asked)
+            file = self._files.open(fd, node.inode)
         return file
 
     def truncate(self, node: Node, size: int) -> None:

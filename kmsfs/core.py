@@ -9,9 +9,11 @@ from kmsfs.directories import Directories
 from kmsfs.entries import Entry, Sizes
 from kmsfs.file import File
 from kmsfs.files import Files
+from kmsfs.glancing import Glancing
 from kmsfs.inodes import ROOT_INODE, Directory, Inodes, Node
 from kmsfs.listing import Listing
 from kmsfs.openvolume import OpenVolume
+from kmsfs.pace import Pace
 from kmsfs.places import Places
 from kmsfs.renaming import Renaming
 from kmsfs.reporting import Reports
@@ -37,13 +39,16 @@ class Core:
         self.volume = volume
         self.inodes = Inodes(root, keeps_all=keeps_all)
         self.reports = Reports(self.inodes, volume.counters)
-        self.files = Files(volume)
+        self._pace = pace = Pace(volume.root_fd, may_wait=volume.keyring.may_wait)
+        self.files = Files(volume, pace)
         self.directories = Directories(volume, device)
         self.places = places = Places(volume.bindings, self.directories, self.files)
         self._sizes = sizes = Sizes(self.files, self.directories, volume.description)
-        self.tree = Tree(self.inodes, self.directories, self.files, places, volume.records, sizes, device)
+        self.tree = Tree(
+            self.inodes, self.directories, self.files, places, volume.records, sizes, Glancing(pace), device
+        )
         self.renaming = Renaming(self.inodes, self.directories, self.tree, places, volume.records)
-        self.attributes = Attributes(self.inodes, self.directories, self.files, places, sizes)
+        self.attributes = Attributes(self.inodes, self.directories, self.files, places, sizes, pace)
         self.xattrs = Xattrs(self.inodes, self.directories, self.files, self.attributes, volume)
         self.waiting = Waiting(volume.root_fd)
 
@@ -114,7 +119,7 @@ class Core:
     def listing(self, nodeid: int) -> Listing:
         """Open a directory for reading its entries."""
         directory = self.inodes.directory(nodeid)
-        return Listing(directory, self.inodes, self.directories, self.tree, self.reports)
+        return Listing(directory, self.inodes, self.directories, self.tree, self.reports, self._pace)
 
     def revisit(self, nodeid: int, name: bytes) -> Entry:
         """Find what the kernel, or a server of NFS, once had a number for; counts as one reference.

@@ -17,6 +17,7 @@ from kmsfs.file import File
 from kmsfs.header import HEADER_PEEK_SIZE, NewFile, is_direct
 from kmsfs.loading import Loader
 from kmsfs.openvolume import OpenVolume
+from kmsfs.pace import Pace
 from kmsfs.peeking import Peeking
 from kmsfs.volume import VolumeDescription
 
@@ -30,11 +31,12 @@ class Files:
 
     Args:
         volume: the volume they are on.
+        pace: of the store.
     """
 
-    def __init__(self, volume: OpenVolume) -> None:
+    def __init__(self, volume: OpenVolume, pace: Pace) -> None:
         self._loader = Loader(volume.description, volume.keyring)
-        self._peeking = Peeking(volume.root_fd, HEADER_PEEK_SIZE, may_wait=volume.keyring.may_wait)
+        self._peeking = Peeking(volume.root_fd, HEADER_PEEK_SIZE, pace, may_wait=volume.keyring.may_wait)
         self._open: dict[int, tuple[File, int]] = {}
         self._idle: OrderedDict[int, File] = OrderedDict()
         self._most_idle = descriptors.share(_PART_IDLE, _MOST_IDLE)
@@ -130,6 +132,14 @@ class Files:
     def take_waiting(self, inode: int) -> int | None:
         """Return the descriptor of an opening that had to wait, for the one that goes on, if there is one."""
         return self._peeking.take(inode)
+
+    def open_ahead(self, dirfd: int, stored: bytes, inode: int, *, writable: bool) -> None:
+        """Have a file opened and its header read before `open`, where the store is slow; else do nothing.
+
+        Raises:
+            WaitNeededError: the store has to be asked first.
+        """
+        self._peeking.open_ahead(dirfd, stored, inode, writable=writable)
 
     def load(self, fd: int, inode: int) -> File | None:
         """Take over the descriptor of an existing backing file for the moment, whatever its length.

@@ -1,18 +1,23 @@
 """Owns readdir: a snapshot of a directory's names, taken when reading begins and stable under change."""
 
+import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from kmsfs import backing, names
 from kmsfs.directories import RECORD_NAME, Directories
 from kmsfs.entries import Entry
-from kmsfs.errors import CorruptNameError
+from kmsfs.errors import CorruptNameError, WaitNeededError
 from kmsfs.inodes import Directory, Inodes
+from kmsfs.pace import Pace
 from kmsfs.reporting import Reports
 from kmsfs.tree import Tree
 
 _DOTS: Final = (b".", b"..")
+# As many entries as a page of answers has room for, or a few more.
+_MOST_AHEAD: Final = 32
 
 
 class Listing:
@@ -24,16 +29,25 @@ class Listing:
         directories: places and names.
         tree: describes the entries.
         reports: told of names that nobody with the key has given.
+        pace: of the store.
     """
 
     def __init__(
-        self, directory: Directory, inodes: Inodes, directories: Directories, tree: Tree, reports: Reports
+        self,
+        directory: Directory,
+        inodes: Inodes,
+        directories: Directories,
+        tree: Tree,
+        reports: Reports,
+        pace: Pace,
     ) -> None:
         self.directory = directory
         self._inodes = inodes
         self._directories = directories
         self._tree = tree
         self._reports = reports
+        self._pace = pace
+        self._ahead: dict[bytes, os.stat_result | OSError] | None = None
         self._stored: list[bytes] = []
         self._begun = False
 
@@ -44,23 +58,34 @@ class Listing:
 
         `.` and `..` have no entry: the kernel takes no reference with them. An entry counts as one reference
         from the moment that it is yielded: give back (`Inodes.forget`) the last one if it did not fit.
+        Where the store is slow these may be some only, but not none where there are more.
+
+        Raises:
+            WaitNeededError: the store has to be asked first.
         """
-        if start == 0 or not self._begun:
-            self._snapshot()
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            if start == 0 or not self._begun:
+                self._snapshot()
+            ahead = self._look_ahead(start)
         for index in range(start, len(_DOTS)):
             yield _DOTS[index], None, index + 1
-        first = max(start - len(_DOTS), 0)
-        for index in range(first, len(self._stored)):
+        has_any = False
+        for index in range(max(start - len(_DOTS), 0), len(self._stored)):
             stored = self._stored[index]
+            seen = ahead.get(stored)
+            if seen is None and has_any and self._pace.is_slow:
+                return
             try:
                 # First: what has gone meanwhile has no sidecar either, and that is nobody's forgery.
-                status = backing.stat(self._directories.dirfd(self.directory), stored)
+                status = self._stat(stored) if seen is None else _raised(seen)
                 name = self._directories.plain_name(self.directory, stored)
             except FileNotFoundError:
                 continue
             except CorruptNameError as error:
                 self._reports.report_entry(self.directory, stored, error)
                 continue
+            has_any = True
             yield name, self._tree.found(self.directory, stored, status), index + len(_DOTS) + 1
 
     def dot_inode(self, name: bytes) -> tuple[int, int]:
@@ -68,6 +93,35 @@ class Listing:
         parent = self.directory.parent
         node = self.directory if name == b"." or parent is None else parent
         return node.nodeid, stat.S_IFDIR
+
+    def _stat(self, stored: bytes) -> os.stat_result:
+        asked = self._pace.now()
+        try:
+            return backing.stat(self._directories.dirfd(self.directory), stored)
+        finally:
+            self._pace.answered(asked)
+
+    def _look_ahead(self, start: int) -> dict[bytes, os.stat_result | OSError]:
+        """Have entries looked at in a thread where the store is slow; else return nothing."""
+        first = max(start - len(_DOTS), 0)
+        stored = self._stored[first : first + _MOST_AHEAD]
+        if stored and self._pace.is_slow:
+            dirfd = os.dup(self._directories.dirfd(self.directory))
+            raise WaitNeededError(partial(self._look, dirfd, stored), asks_agent=False)
+        return {}
+
+    def _look(self, dirfd: int, stored: list[bytes]) -> None:
+        """Look at entries, and close the directory's descriptor; for a worker thread."""
+        ahead: dict[bytes, os.stat_result | OSError] = {}
+        for name in stored:
+            asked = self._pace.now()
+            try:
+                ahead[name] = backing.stat(dirfd, name)
+            except OSError as error:
+                ahead[name] = error
+            self._pace.answered(asked)
+        os.close(dirfd)
+        self._ahead = ahead
 
     def _snapshot(self) -> None:
         self._begun = True
@@ -79,3 +133,9 @@ class Listing:
         if not self._stored and RECORD_NAME in entries:
             # With no name to open, nothing else looks at whether this directory belongs here.
             self._directories.dir_id(self.directory)
+
+
+def _raised(seen: os.stat_result | OSError) -> os.stat_result:
+    if isinstance(seen, OSError):
+        raise seen
+    return seen

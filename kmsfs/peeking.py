@@ -1,27 +1,40 @@
 """Owns reading the header of a file that is being opened, without letting other requests wait for the store.
 
-A worker thread reads where the page cache has not got it; the opening is then made again, and finds here the
-header and the descriptor. Knows nothing of what is in a header.
+A worker thread reads where the page cache has not got it, and opens as well where the store is slow. The
+opening is then made again, and finds here header and descriptor. Knows nothing of what is in a header.
 """
 
 import errno
 import os
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from kmsfs import backing
 from kmsfs.errors import WaitNeededError
+from kmsfs.pace import Pace
 
 
 class _Peek:
-    """One inode's descriptor, and what a worker thread has read, or why it could not; until then, nothing."""
+    """One inode: descriptors of it, and what worker threads have read or why they could not.
 
-    __slots__ = ("failure", "fd", "raw", "status")
+    Attributes:
+        fds: for whoever goes on with an opening.
+        raw: the beginning of the file, once that has been read.
+        status: the file's, as it was then.
+        failure: why it could not be read.
+        could_not_open: a thread has not found the file where it was to be opened.
+        is_forgotten: nobody will come for descriptors any more.
+    """
+
+    __slots__ = ("could_not_open", "failure", "fds", "is_forgotten", "raw", "status")
 
     def __init__(self) -> None:
-        self.fd = -1
+        self.fds: list[int] = []
         self.raw: bytes | None = None
         self.status: os.stat_result | None = None
         self.failure: OSError | None = None
+        self.could_not_open = False
+        self.is_forgotten = False
 
     def read(self, fd: int, length: int) -> None:
         """Read through a descriptor, and close it; for a worker thread."""
@@ -34,6 +47,33 @@ class _Peek:
         finally:
             os.close(fd)
 
+    def open(self, dirfd: int, stored: bytes, inode: int, length: int, *, writable: bool) -> None:
+        """Open the file that stands at a place, and read; for a worker thread, which closes `dirfd`."""
+        with ExitStack() as stack:
+            stack.callback(os.close, dirfd)
+            try:
+                fd = backing.open_regular(dirfd, stored, writable=writable)
+                on_failure = stack.enter_context(ExitStack())
+                on_failure.callback(os.close, fd)
+                status, raw = os.fstat(fd), os.pread(fd, length, 0)
+            except OSError:
+                self.could_not_open = True
+                return
+            if status.st_ino != inode:
+                self.could_not_open = True
+                return
+            on_failure.pop_all()
+            self.status, self.raw = status, raw
+            self.fds.append(fd)
+            if self.is_forgotten:
+                self.close()
+
+    def close(self) -> None:
+        """Close what nobody has taken; a thread and the event loop may both come to do so."""
+        with suppress(IndexError):
+            while True:
+                os.close(self.fds.pop())
+
 
 class Peeking:
     """The headers that are being read for one mount.
@@ -44,14 +84,32 @@ class Peeking:
     Args:
         root_fd: a descriptor on the store, to see whether anything is behind its page cache.
         length: how many bytes a header has.
+        pace: of the store.
         may_wait: whether to raise WaitNeededError where the store may have to be waited for.
     """
 
-    def __init__(self, root_fd: int, length: int, *, may_wait: bool) -> None:
+    def __init__(self, root_fd: int, length: int, pace: Pace, *, may_wait: bool) -> None:
         self._length = length
+        self._pace = pace
         self._may_wait = may_wait and not backing.is_memory(root_fd)
         self._asks_cache = True
         self._peeks: dict[int, _Peek] = {}
+
+    def open_ahead(self, dirfd: int, stored: bytes, inode: int, *, writable: bool) -> None:
+        """Have a file opened and read before anybody opens it, where the store is slow; else do nothing.
+
+        Nothing is done either where that has failed: whoever opens it finds out why.
+
+        Raises:
+            WaitNeededError: the store has to be asked first; then `take` has a descriptor.
+        """
+        peek = self._peeks.get(inode)
+        if peek is not None and peek.could_not_open:
+            self.forget(inode)
+        elif self._pace.is_slow:
+            peek = self._peeks.setdefault(inode, _Peek())
+            work = partial(peek.open, os.dup(dirfd), stored, inode, self._length, writable=writable)
+            raise WaitNeededError(work, asks_agent=False)
 
     def status(self, fd: int, inode: int) -> os.stat_result:
         """Describe a file that is being opened, as it was when its header was read if that has been."""
@@ -82,23 +140,20 @@ class Peeking:
     def keep(self, fd: int, inode: int) -> None:
         """Take over the descriptor of an opening that has to wait: opened again, a file may be read anew."""
         peek = self._peeks.setdefault(inode, _Peek())
-        if peek.fd >= 0:
-            os.close(peek.fd)
-        peek.fd = fd
+        peek.close()
+        peek.fds.append(fd)
 
     def take(self, inode: int) -> int | None:
         """Give back the descriptor that was kept, if there is one."""
         peek = self._peeks.get(inode)
-        if peek is None or peek.fd < 0:
-            return None
-        fd, peek.fd = peek.fd, -1
-        return fd
+        return peek.fds.pop() if peek is not None and peek.fds else None
 
     def forget(self, inode: int) -> None:
         """Forget an inode: it has been opened, or could not be, or its header may change."""
         peek = self._peeks.pop(inode, None)
-        if peek is not None and peek.fd >= 0:
-            os.close(peek.fd)
+        if peek is not None:
+            peek.is_forgotten = True
+            peek.close()
 
     def close(self) -> None:
         """Forget all of them."""

@@ -19,6 +19,7 @@ from kmsfs.entries import Entry, Sizes
 from kmsfs.errors import ReservedNameError
 from kmsfs.file import File
 from kmsfs.files import Files
+from kmsfs.glancing import Glancing
 from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.names import StoredName
 from kmsfs.places import Places
@@ -44,6 +45,7 @@ class Tree:
         places: told of files that get one more name.
         records: seals symlink targets.
         sizes: of inodes, as programs see them.
+        glancing: looks for names.
         device: st_dev of the store.
     """
 
@@ -55,6 +57,7 @@ class Tree:
         places: Places,
         records: RecordCipher,
         sizes: Sizes,
+        glancing: Glancing,
         device: int,
     ) -> None:
         self._inodes = inodes
@@ -63,6 +66,7 @@ class Tree:
         self._places = places
         self._records = records
         self._sizes = sizes
+        self._glancing = glancing
         self._device = device
         self._is_root = os.geteuid() == 0
 
@@ -71,13 +75,15 @@ class Tree:
 
         Raises:
             OSError: ENOENT, ENOTDIR, ENAMETOOLONG.
+            WaitNeededError: the store has to be asked first.
         """
         parent = self._inodes.directory(parent_id)
         try:
             stored = self._directories.stored_name(parent, name).name
         except ReservedNameError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-        return self.found(parent, stored, backing.stat(self._directories.dirfd(parent), stored))
+        dirfd = self._directories.dirfd(parent)
+        return self.found(parent, stored, self._glancing.stat(dirfd, parent.nodeid, stored))
 
     def found(self, parent: Directory, stored: bytes, status: stat_result) -> Entry:
         """Count one reference to an inode just seen at a place, and describe it."""

@@ -1,25 +1,16 @@
 """The headers of files being opened are read where nobody else has to wait for the store."""
 
 import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agents import RunningAgent
-from backgrounds import Place, user_of
+from kmsfs import pace
 from kmsfs.errors import WaitNeededError
+from kmsfs.pace import Pace
 from kmsfs.peeking import Peeking
 
-SLOW_SERVER = Path(__file__).parents[2] / "bench" / "slowserver.py"
-SLOW_NEXT_READ = "user.bench.slow-next-read-ms"
-SLOW_READS = "user.bench.slow-reads"
-# Longer than what others do meanwhile can take; so a mount that holds them up fails the test, and ends.
-LONG_MS = b"60000"
 LENGTH = 16
 
 
@@ -27,7 +18,22 @@ LENGTH = 16
 def peeking() -> Iterator[Peeking]:
     """Peek on a store that is not in memory, and cannot tell what is cached."""
     root_fd = os.open("/proc", os.O_PATH)
-    yield Peeking(root_fd, LENGTH, may_wait=True)
+    made = Peeking(root_fd, LENGTH, Pace(root_fd, may_wait=True), may_wait=True)
+    yield made
+    made.close()
+    os.close(root_fd)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peeking]:
+    """Peek on a store that has been slow."""
+    root_fd = os.open("/proc", os.O_PATH)
+    monkeypatch.setattr(pace, "_SLOW_NANOSECONDS", 0)
+    paced = Pace(root_fd, may_wait=True)
+    paced.answered(paced.now())
+    made = Peeking(root_fd, LENGTH, paced, may_wait=True)
+    yield made
+    made.close()
     os.close(root_fd)
 
 
@@ -48,7 +54,9 @@ def waits(peeking: Peeking, fd: int) -> WaitNeededError:
 
 def test_reads_in_the_call_unless_it_may_wait(fd: int) -> None:
     """A command that does nothing else meanwhile gets its header at once."""
-    assert Peeking(fd, LENGTH, may_wait=False).read(fd, 7) == os.pread(fd, LENGTH, 0)
+    assert Peeking(fd, LENGTH, Pace(fd, may_wait=False), may_wait=False).read(fd, 7) == os.pread(
+        fd, LENGTH, 0
+    )
 
 
 def test_what_a_thread_has_read_is_good_for_one_opening(peeking: Peeking, fd: int) -> None:
@@ -115,40 +123,73 @@ def test_failure_of_the_store_is_the_openings(peeking: Peeking) -> None:
         os.close(fd)
 
 
-def test_opening_that_waits_holds_nobody_up(tmp_path: Path, shared_agent: RunningAgent) -> None:
-    """While the store does not answer the opening of one file, other files are made, read and removed."""
-    place = Place(tmp_path, user_of(shared_agent))
-    held = tmp_path / "held"
-    held.mkdir()
-    place.ciphertext.mkdir()
-    server = subprocess.Popen([sys.executable, "-P", SLOW_SERVER, held, place.ciphertext])
-    try:
-        while not place.ciphertext.is_mount():
-            assert server.poll() is None
-            time.sleep(0.01)
-        place.init()
-        assert place.mount().returncode == 0
-        (place.mountpoint / "slow").write_bytes(b"content of the slow one")
-        (place.mountpoint / "other").write_bytes(b"content of the other")
-        assert place.umount().returncode == 0
-        assert place.mount().returncode == 0
-        read: list[bytes] = []
-        reader = threading.Thread(target=lambda: read.append((place.mountpoint / "slow").read_bytes()))
-        os.setxattr(place.ciphertext, SLOW_NEXT_READ, LONG_MS)
-        reader.start()
-        while os.getxattr(place.ciphertext, SLOW_READS) == b"0":
-            time.sleep(0.01)
-        assert (place.mountpoint / "other").read_bytes() == b"content of the other"
-        (place.mountpoint / "new").write_bytes(b"new")
-        (place.mountpoint / "new").unlink()
-        assert read == []
-        os.setxattr(place.ciphertext, SLOW_NEXT_READ, b"0")
-        reader.join()
-        assert read == [b"content of the slow one"]
-        assert place.umount().returncode == 0
-    finally:
-        if place.ciphertext.is_mount():
-            os.setxattr(place.ciphertext, SLOW_NEXT_READ, b"0")
-        place.discard()
-        server.kill()
-        server.wait()
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[int]:
+    """Make a directory with a file in it, `file`, and open it."""
+    (tmp_path / "file").write_bytes(b"0123456789abcdef and more")
+    dirfd = os.open(tmp_path, os.O_PATH)
+    yield dirfd
+    os.close(dirfd)
+
+
+def opens_ahead(slow: Peeking, here: int, inode: int) -> WaitNeededError:
+    """Return what has to be waited for before `file` is opened."""
+    with pytest.raises(WaitNeededError) as wait:
+        slow.open_ahead(here, b"file", inode, writable=False)
+    return wait.value
+
+
+def opened_now() -> int:
+    """Return how many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_opens_ahead_where_the_store_is_slow(slow: Peeking, here: int) -> None:
+    """A thread opens and reads; who goes on has a descriptor and the header, and does not wait again."""
+    inode = os.stat("file", dir_fd=here).st_ino
+    wait = opens_ahead(slow, here, inode)
+    assert not wait.asks_agent
+    wait.work()
+    fd = slow.take(inode)
+    assert fd is not None
+    assert slow.read(fd, inode) == b"0123456789abcdef"
+    assert slow.status(fd, inode).st_ino == os.fstat(fd).st_ino == inode
+    os.close(fd)
+    slow.forget(inode)
+
+
+def test_nothing_is_opened_ahead_of_a_quick_store(peeking: Peeking, here: int) -> None:
+    """There it would only take longer."""
+    peeking.open_ahead(here, b"file", 7, writable=False)
+    assert peeking.take(7) is None
+
+
+@pytest.mark.parametrize("name", [b"absent", b"file"])
+def test_what_cannot_be_opened_ahead(slow: Peeking, here: int, name: bytes) -> None:
+    """Where it is not there, or is something else by now: who opens it finds out, once and at once."""
+    before = opened_now()
+    with pytest.raises(WaitNeededError) as wait:
+        slow.open_ahead(here, name, 7, writable=False)
+    wait.value.work()
+    slow.open_ahead(here, name, 7, writable=False)
+    assert slow.take(7) is None
+    assert opened_now() == before
+    with pytest.raises(WaitNeededError) as wait:
+        slow.open_ahead(here, name, 7, writable=False)
+    wait.value.work()
+    slow.close()
+
+
+def test_nothing_stays_open_of_what_nobody_comes_for(slow: Peeking, here: int) -> None:
+    """Two programs open one file: the second thread may be the slower one, and find that all is over."""
+    before = opened_now()
+    inode = os.stat("file", dir_fd=here).st_ino
+    first, second, third = (opens_ahead(slow, here, inode) for _ in range(3))
+    first.work()
+    second.work()
+    fd = slow.take(inode)
+    slow.forget(inode)
+    third.work()
+    assert fd is not None
+    os.close(fd)
+    assert opened_now() == before
