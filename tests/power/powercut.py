@@ -184,6 +184,16 @@ class Journal:
                 return index + 1
         return last + 1
 
+    def _is_written(self, node: int, start: int, first: int, last: int) -> bool:
+        """Say whether the page at `start` was written to; a hole that only grew has no block to show."""
+        return any(
+            isinstance(entry, Written)
+            and entry.node == node
+            and entry.offset < start + PAGE
+            and entry.offset + len(entry.content) > start
+            for entry in self.entries[first:last]
+        )
+
     def cut(self, time: int, model: Model, rng: Random) -> State:
         """Return a disk as a cut of power may leave it once `time` entries have happened."""
         state = State(time, time, {ROOT: Inode(stat.S_IFDIR, 0o700, b"", 0)}, {ROOT: {}})
@@ -227,8 +237,8 @@ class Journal:
                 written = [found[i] for i, time in enumerate(times) if len(self.content(node, time)) > start]
                 if model is Model.ORDERED:
                     found = written or found
-                elif model is Model.WRITEBACK and not rng.randrange(8):
-                    found = [rng.randbytes(PAGE)]
+                elif model is Model.WRITEBACK and self._is_written(node, start, synced, state.time):
+                    found = found if rng.randrange(8) else [rng.randbytes(PAGE)]
             image += pick.page(page, list(dict.fromkeys(found)))
         return bytes(image[:size])
 
