@@ -16,7 +16,7 @@ from kmsfs.directories import Directories
 from kmsfs.entries import Entry, Sizes
 from kmsfs.file import File
 from kmsfs.files import Files
-from kmsfs.inodes import Inodes, Node
+from kmsfs.inodes import Directory, Inodes, Node
 from kmsfs.pace import Pace
 from kmsfs.places import Places
 
@@ -251,8 +251,10 @@ class Attributes:
             return status
         if node.fd >= 0:
             return os.fstat(node.fd)
+        if isinstance(node, Directory) and (node.dirfd >= 0 or node.parent is None):
+            return os.fstat(self._directories.dirfd(node))
         if node.parent is None:
-            return os.fstat(self._directories.dirfd(self._inodes.root))
+            raise AssertionError("only the root directory has no name")
         status = backing.stat(self._directories.dirfd(node.parent), node.stored)
         if status.st_ino != node.inode:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))

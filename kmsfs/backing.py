@@ -219,9 +219,12 @@ def utimens(dirfd: int, name: bytes, times_ns: tuple[int, int]) -> None:
     os.utime(name, ns=times_ns, dir_fd=dirfd, follow_symlinks=False)
 
 
-def futimens(fd: int, times_ns: tuple[int, int]) -> None:
-    """Set atime and mtime in nanoseconds of an open file."""
-    os.utime(fd, ns=times_ns)
+def futimens(fd: int, times_ns: tuple[int, int] | None = None) -> None:
+    """Set atime and mtime in nanoseconds of an open file; None for now."""
+    if times_ns is None:
+        os.utime(fd)
+    else:
+        os.utime(fd, ns=times_ns)
 
 
 def utimens_fd(fd: int, times_ns: tuple[int, int]) -> None:

@@ -22,6 +22,7 @@ class File:
 
     Args:
         chunks: its chunks.
+        status: of the backing file, if nobody can have changed it since.
 
     Attributes:
         has_no_capability: the store was asked and has no security.capability for it.
@@ -32,15 +33,15 @@ class File:
         "_chunk_size", "_mask", "_shift", "_strays", "_times_ns", "chunks", "has_no_capability", "status",
     )  # fmt: skip
 
-    def __init__(self, chunks: ChunkFile) -> None:
+    def __init__(self, chunks: ChunkFile, status: os.stat_result | None = None) -> None:
         self.chunks = chunks
         self.has_no_capability = False
-        self.status: os.stat_result | None = None
+        self.status = status
         self._shift = chunks.geometry.chunk_shift
         self._chunk_size = 1 << self._shift
         self._mask = self._chunk_size - 1
         # What the kernel has for the times, if that is known, and whether the store's may differ from it.
-        self._times_ns: tuple[int, int] | None = None
+        self._times_ns = None if status is None else (status.st_atime_ns, status.st_mtime_ns)
         self._strays = False
 
     @property

@@ -67,18 +67,19 @@ class Files:
         """
         return self._loader.new_file(policy)
 
-    def create(self, fd: int, inode: int, new: NewFile, binding: bytes | None = None) -> File:
+    def create(self, fd: int, status: os.stat_result, new: NewFile, binding: bytes | None = None) -> File:
         """Take over the descriptor of a backing file just created; counts as one open.
 
         Args:
             fd: descriptor.
-            inode: its number.
+            status: the file's.
             new: from `new_file`, for this file alone.
             binding: of its place; None where nothing is tied to its place.
         """
+        inode = status.st_ino
         self._peeking.forget(inode)
         self._is_fresh = True
-        self._created = file = File(self._loader.start(fd, inode, new, binding))
+        self._created = file = File(self._loader.start(fd, inode, new, binding), status)
         # What was just made has no capabilities.
         file.has_no_capability = True
         self._open[inode] = (file, 1)

@@ -114,9 +114,11 @@ class Tree:
             made = aside or stored.name
             fd = backing.create_file(dirfd, made, stat.S_IMODE(mode))
             try:
+                # The kernel's clock may be ahead of a new inode's times: then a first write changes them.
+                backing.futimens(fd)
                 status = self._own(fd, dirfd, mode, owner)
                 binding = self._directories.entry_binding(parent, name)
-                file = self._files.create(fd, status.st_ino, new, binding)
+                file = self._files.create(fd, status, new, binding)
             except BaseException:
                 os.close(fd)
                 backing.unlink(dirfd, made)

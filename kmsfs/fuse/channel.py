@@ -10,6 +10,8 @@ from typing import Final
 
 from kmsfs.fuse import wire
 
+# So much is copied sooner than two pieces are described to the kernel.
+_COPIED_BYTES: Final = 1 << 10
 # The request was taken back before it was read.
 _TAKEN_BACK: Final = frozenset({errno.ENOENT, errno.EINTR})
 # Unmounted, or aborted with requests on their way.
@@ -65,10 +67,10 @@ class Channel:
         size = len(payload)
         head = wire.REPLY.pack(wire.REPLY.size + size, 0, unique)
         try:
-            if size:
+            if size > _COPIED_BYTES:
                 os.writev(self.fd, (head, payload))
             else:
-                os.write(self.fd, head)
+                os.write(self.fd, head + payload)
         except OSError as error:
             if error.errno not in _UNWANTED:
                 raise

@@ -95,3 +95,26 @@ def test_what_happens_between_syncs_is_seen(mounted: Place) -> None:
     assert mounted.mount().returncode == 0
     after = path.stat()
     assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (before.st_mtime_ns, before.st_mode, 2)
+
+
+def test_a_new_file_has_the_times_of_its_last_change(offline: OfflineVolume) -> None:
+    """All three are one moment, not before any other change on the store: so the kernel's clock agrees."""
+    with offline.core() as core:
+        for number in range(5):
+            name = b"file-%d" % number
+            with opened(core, name, os.O_CREAT | os.O_RDWR) as file:
+                status = core.attributes.getattr(find(core, name)).status
+                assert status.st_mtime_ns == status.st_ctime_ns == status.st_atime_ns
+                assert status.st_mtime_ns >= os.fstat(core.directories.dirfd(core.inodes.root)).st_mtime_ns
+                file.write(0, PAGE)
+
+
+def test_what_writing_does_to_a_new_files_times_is_taken_back(offline: OfflineVolume) -> None:
+    """The kernel has the times that it was told when the file was made, until it says otherwise."""
+    with offline.core() as core:
+        with opened(core, b"file", os.O_CREAT | os.O_RDWR) as file:
+            told = core.attributes.getattr(find(core, b"file")).status
+            os.utime(file.chunks.fd, ns=(MOMENT_NS, MOMENT_NS))
+            file.write(0, PAGE)
+        after = core.attributes.getattr(find(core, b"file")).status
+        assert (after.st_atime_ns, after.st_mtime_ns) == (told.st_atime_ns, told.st_mtime_ns)

@@ -185,7 +185,7 @@ class Recorder:
         inode = os.stat(name, dir_fd=dirfd, follow_symlinks=False).st_ino
         self.journal.append(Mode(self._nodes[inode], None))
 
-    def futimens(self, fd: int, times_ns: tuple[int, int]) -> None:
+    def futimens(self, fd: int, times_ns: tuple[int, int] | None = None) -> None:
         self._real["futimens"](fd, times_ns)
         self.journal.append(Mode(self.node(fd), None))
 
