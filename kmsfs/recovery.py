@@ -8,6 +8,7 @@ done again it finds what is left. What does not authenticate at all is no crash'
 import errno
 import logging
 import os
+import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -173,7 +174,11 @@ class _Recovery:
             if (status.st_ino, status.st_dev) != (found.status.st_ino, found.status.st_dev):
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             if not any(os.pread(fd, header.HEADER_PEEK_SIZE, 0)):
-                self._empty(fd, status, self._homes.policy(found), self._homes.binding(found))
+                if status.st_nlink > 1 and self._homes.are_binding:
+                    self._empty_apart(found, status)
+                else:
+                    self._empty(fd, status, self._homes.policy(found), self._homes.binding(found))
+                _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
                 return True
             chunks = self._loader.load(fd, status.st_ino)
             sealed = chunks.size
@@ -205,13 +210,30 @@ class _Recovery:
 
     def _empty(self, fd: int, status: os.stat_result, policy: int, binding: bytes | None) -> None:
         """Make an empty file of one that was created and whose header never came."""
-        new = self._loader.create(fd, status.st_ino, policy, binding)
+        new = self._loader.create(fd, os.fstat(fd).st_ino, policy, binding)
         _make_writable(fd)
         backing.truncate(fd, 0)
         _drop_attributes(fd)
         new.settle()
         _put_times_back(fd, status)
-        _LOG.info("inode %d is repaired: it had no header, and is empty", status.st_ino)
+
+    def _empty_apart(self, found: Found, status: os.stat_result) -> None:
+        """Give one of the names of such a file an empty file of its own.
+
+        Only a note bound to the id in its header could tell that somebody with the key gave it those names.
+        """
+        temporary = TEMPORARY_PREFIX + secrets.token_hex(8).encode()
+        fd = backing.create_file(found.dirfd, temporary, stat.S_IMODE(status.st_mode))
+        try:
+            backing.fchown_fchmod(fd, status.st_uid, status.st_gid, status.st_mode)
+            self._empty(fd, status, self._homes.policy(found), self._homes.binding(found))
+            backing.rename(found.dirfd, temporary, found.dirfd, found.name)
+        except BaseException:
+            backing.unlink(found.dirfd, temporary)
+            raise
+        finally:
+            os.close(fd)
+        self._linked.discard(status.st_ino)
 
 
 def _drop_attributes(fd: int) -> None:

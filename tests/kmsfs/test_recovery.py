@@ -117,6 +117,28 @@ def leave_temporaries(volume: OfflineVolume) -> None:
     os.symlink("record", volume.path / ".kmsfs.tmp.prepared" / ".kmsfs")
 
 
+def test_each_name_of_a_file_without_header_gets_a_file(volume: OfflineVolume) -> None:
+    """Nobody can tell any more who gave it its names; tied to one, it could not be opened by the others."""
+    with volume.core() as core:
+        write(core, b"first", b"content")
+        core.tree.link(find(core, b"first"), ROOT, b"second")
+        core.tree.link(find(core, b"first"), mkdir(core, b"inner"), b"third")
+        path = volume.stored_path(core, b"first")
+    os.truncate(path, 0)
+    os.chmod(path, 0o640)
+    os.utime(path, ns=(1_000_000_000, 2_000_000_000))
+    assert volume.recover() == counts(checked=3, repaired=3)
+    with volume.core() as core:
+        for name, parent in ((b"first", ROOT), (b"second", ROOT), (b"third", find(core, b"inner"))):
+            assert read(core, name, parent) == b""
+            status = core.tree.lookup(parent, name).status
+            assert (status.st_nlink, stat.S_IMODE(status.st_mode)) == (1, 0o640)
+            assert status.st_mtime_ns == 2_000_000_000
+            write(core, name, b"of " + name, parent=parent)
+        assert [read(core, name) for name in (b"first", b"second")] == [b"of first", b"of second"]
+    assert volume.recover() == counts(checked=3)
+
+
 def test_leftovers_are_removed(volume: OfflineVolume) -> None:
     """Temporaries and sidecars without entry go, in every directory; sidecars in use stay."""
     leave_temporaries(volume)

@@ -125,8 +125,19 @@ class Check:
             elif stat.S_ISLNK(mode):
                 self._found[inner] = core.tree.readlink(entry.nodeid)
             else:
-                self._found[inner] = node = self._nodes[entry.status.st_ino]
+                self._found[inner] = node = self._node(core, nodeid, stored, name, entry.status)
                 self._file(core, entry.nodeid, node)
+
+    def _node(
+        self, core: Core, nodeid: int, stored: dict[bytes, int], name: bytes, status: os.stat_result
+    ) -> int:
+        """Return which file stands under a name; each name of one whose header was lost may have its own."""
+        node = self._nodes.get(status.st_ino)
+        if node is None:
+            node = stored[core.directories.stored_name(core.inodes.directory(nodeid), name).name]
+            assert not any(self._state.inodes[node].content[:HEADER])
+            assert sum(list(names.values()).count(node) for names in self._state.names.values()) > 1
+        return node
 
     def _file(self, core: Core, nodeid: int, node: int) -> None:
         synced = self._journal.synced(node, self._state.time)
