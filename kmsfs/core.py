@@ -66,7 +66,7 @@ class Core:
         else:
             self.inodes[entry.nodeid].was_opened = True
             return entry, file
-        entry = self.tree.lookup(parent_id, name)
+        entry = self.tree.lookup(parent_id, name, may_wait=True)
         try:
             return entry, self.open(entry.nodeid, flags, clears_set_id=bool(owner.uid))
         except BaseException:

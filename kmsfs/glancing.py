@@ -11,26 +11,43 @@ from kmsfs import backing
 from kmsfs.errors import WaitNeededError
 from kmsfs.pace import Pace
 
+Seen = os.stat_result | OSError
+"""What was seen under a name: what stands there, or why that cannot be told."""
+
+
+def look(pace: Pace, dirfd: int, stored: bytes) -> Seen:
+    """Look at one entry, and note how long the store took."""
+    asked = pace.now()
+    try:
+        return backing.stat(dirfd, stored)
+    except OSError as error:
+        return error
+    finally:
+        pace.answered(asked)
+
+
+def told(seen: Seen) -> os.stat_result:
+    """Return what was seen, or raise."""
+    if isinstance(seen, OSError):
+        raise seen
+    return seen
+
 
 class _Glance:
-    """What was seen under one name, a refusal included; None until then. For all who wait for it."""
+    """What was seen under one name; None until then. For all who wait for it."""
 
     __slots__ = ("seen", "waiters")
 
     def __init__(self) -> None:
-        self.seen: os.stat_result | OSError | None = None
+        self.seen: Seen | None = None
         self.waiters = 0
 
     def look(self, pace: Pace, dirfd: int, stored: bytes) -> None:
         """Look, and close the directory's descriptor; for a worker thread."""
-        asked = pace.now()
         try:
-            self.seen = backing.stat(dirfd, stored)
-        except OSError as error:
-            self.seen = error
+            self.seen = look(pace, dirfd, stored)
         finally:
             os.close(dirfd)
-        pace.answered(asked)
 
 
 class Glancing:
@@ -58,11 +75,7 @@ class Glancing:
         """
         glance = self._glances.get((directory, stored)) if self._glances else None
         if glance is None and not self._pace.is_slow:
-            asked = self._pace.now()
-            try:
-                return backing.stat(dirfd, stored)
-            finally:
-                self._pace.answered(asked)
+            return told(look(self._pace, dirfd, stored))
         if glance is None:
             glance = self._glances[directory, stored] = _Glance()
         if glance.seen is None:
@@ -71,6 +84,4 @@ class Glancing:
         glance.waiters -= 1
         if glance.waiters <= 0:
             del self._glances[directory, stored]
-        if isinstance(glance.seen, OSError):
-            raise glance.seen
-        return glance.seen
+        return told(glance.seen)

@@ -10,6 +10,7 @@ from kmsfs import backing, names
 from kmsfs.directories import RECORD_NAME, Directories
 from kmsfs.entries import Entry
 from kmsfs.errors import CorruptNameError, WaitNeededError
+from kmsfs.glancing import Seen, look, told
 from kmsfs.inodes import Directory, Inodes
 from kmsfs.pace import Pace
 from kmsfs.reporting import Reports
@@ -47,7 +48,7 @@ class Listing:
         self._tree = tree
         self._reports = reports
         self._pace = pace
-        self._ahead: dict[bytes, os.stat_result | OSError] | None = None
+        self._ahead: dict[bytes, Seen] | None = None
         self._stored: list[bytes] = []
         self._begun = False
 
@@ -78,7 +79,7 @@ class Listing:
                 return
             try:
                 # First: what has gone meanwhile has no sidecar either, and that is nobody's forgery.
-                status = self._stat(stored) if seen is None else _raised(seen)
+                status = told(seen or look(self._pace, self._directories.dirfd(self.directory), stored))
                 name = self._directories.plain_name(self.directory, stored)
             except FileNotFoundError:
                 continue
@@ -94,14 +95,7 @@ class Listing:
         node = self.directory if name == b"." or parent is None else parent
         return node.nodeid, stat.S_IFDIR
 
-    def _stat(self, stored: bytes) -> os.stat_result:
-        asked = self._pace.now()
-        try:
-            return backing.stat(self._directories.dirfd(self.directory), stored)
-        finally:
-            self._pace.answered(asked)
-
-    def _look_ahead(self, start: int) -> dict[bytes, os.stat_result | OSError]:
+    def _look_ahead(self, start: int) -> dict[bytes, Seen]:
         """Have entries looked at in a thread where the store is slow; else return nothing."""
         first = max(start - len(_DOTS), 0)
         stored = self._stored[first : first + _MOST_AHEAD]
@@ -112,16 +106,10 @@ class Listing:
 
     def _look(self, dirfd: int, stored: list[bytes]) -> None:
         """Look at entries, and close the directory's descriptor; for a worker thread."""
-        ahead: dict[bytes, os.stat_result | OSError] = {}
-        for name in stored:
-            asked = self._pace.now()
-            try:
-                ahead[name] = backing.stat(dirfd, name)
-            except OSError as error:
-                ahead[name] = error
-            self._pace.answered(asked)
-        os.close(dirfd)
-        self._ahead = ahead
+        try:
+            self._ahead = {name: look(self._pace, dirfd, name) for name in stored}
+        finally:
+            os.close(dirfd)
 
     def _snapshot(self) -> None:
         self._begun = True
@@ -133,9 +121,3 @@ class Listing:
         if not self._stored and RECORD_NAME in entries:
             # With no name to open, nothing else looks at whether this directory belongs here.
             self._directories.dir_id(self.directory)
-
-
-def _raised(seen: os.stat_result | OSError) -> os.stat_result:
-    if isinstance(seen, OSError):
-        raise seen
-    return seen

@@ -70,12 +70,17 @@ class Tree:
         self._device = device
         self._is_root = os.geteuid() == 0
 
-    def lookup(self, parent_id: int, name: bytes) -> Entry:
+    def lookup(self, parent_id: int, name: bytes, *, may_wait: bool = False) -> Entry:
         """Find an entry; counts as one reference to its inode.
+
+        Args:
+            parent_id: of which directory.
+            name: plain.
+            may_wait: the kernel asks, and can ask again.
 
         Raises:
             OSError: ENOENT, ENOTDIR, ENAMETOOLONG.
-            WaitNeededError: the store has to be asked first.
+            WaitNeededError: `may_wait` is set and the store has to be asked first.
         """
         parent = self._inodes.directory(parent_id)
         try:
@@ -83,7 +88,9 @@ class Tree:
         except ReservedNameError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
         dirfd = self._directories.dirfd(parent)
-        return self.found(parent, stored, self._glancing.stat(dirfd, parent.nodeid, stored))
+        if may_wait:
+            return self.found(parent, stored, self._glancing.stat(dirfd, parent.nodeid, stored))
+        return self.found(parent, stored, backing.stat(dirfd, stored))
 
     def found(self, parent: Directory, stored: bytes, status: stat_result) -> Entry:
         """Count one reference to an inode just seen at a place, and describe it."""

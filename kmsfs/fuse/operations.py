@@ -61,7 +61,7 @@ class Operations:
         if name in _DOTS:
             return wire.entry(*self.core.revisit(request.nodeid, name))
         try:
-            entry = self.core.tree.lookup(request.nodeid, name)
+            entry = self.core.tree.lookup(request.nodeid, name, may_wait=True)
         except FileNotFoundError:
             return wire.ABSENT
         self._shrink()

@@ -138,6 +138,22 @@ def test_many_programs_at_once(slow_place: Place) -> None:
     assert sum(future.result() for future in sizes) == sum(len(content(number)) for number in range(FILES))
 
 
+def test_commands_on_the_mount(slow_place: Place) -> None:
+    """What a mount does for commands waits in its own way."""
+    os.setxattr(slow_place.ciphertext, DELAY, b"2")
+    few = slow_place.mountpoint / "few"
+    for number in range(3):
+        (few / str(number)).write_bytes(content(number))
+    for command in (("policy", "show"), ("policy", "set", "--chunk-size", "64K"), ("rewrap", "--files")):
+        target = slow_place.mountpoint if command[0] == "rewrap" else few
+        done = slow_place.kmsfs(*command, target)
+        assert done.returncode == 0, done.stderr
+    done = slow_place.kmsfs("reencrypt", "--recursive", few)
+    assert done.returncode == 0, done.stderr
+    for number in range(3):
+        assert (few / str(number)).read_bytes() == content(number)
+
+
 def test_changes_beside_lookups(slow_place: Place) -> None:
     """Files are made, renamed, replaced and removed while others look: each is found whole, or not there."""
     os.setxattr(slow_place.ciphertext, DELAY, b"1")
