@@ -79,8 +79,9 @@ class Glancing:
         if glance is None:
             glance = self._glances[directory, stored] = _Glance()
         if glance.seen is None:
+            work = partial(glance.look, self._pace, os.dup(dirfd), stored)
             glance.waiters += 1
-            raise WaitNeededError(partial(glance.look, self._pace, os.dup(dirfd), stored), asks_agent=False)
+            raise WaitNeededError(work, asks_agent=False)
         glance.waiters -= 1
         if glance.waiters <= 0:
             del self._glances[directory, stored]
