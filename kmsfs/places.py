@@ -112,8 +112,9 @@ class Places:
             place = self._directories.binding(node)
             if file is None or not _belongs(file, place, notes.read(self._bindings, file.chunks)):
                 return
-            if file.chunks.has_header:
-                notes.write(self._bindings, file.chunks, Note(anywhere=True))
+            # Without a header nobody could tell, after a crash, that it was given its names by us.
+            file.settle()
+            notes.write(self._bindings, file.chunks, Note(anywhere=True))
             file.untie()
 
     @contextmanager

@@ -17,7 +17,7 @@ from kmsfs.errors import CorruptFileError, VolumeError
 from kmsfs.recovery import SLACK_SECONDS, Recovered
 from kmsfs.volumedir import root_directory
 from kmsfs.walking import walk
-from offline import ROOT, OfflineVolume, find, mkdir, read, write
+from offline import ROOT, OfflineVolume, find, mkdir, opened, read, write
 from trees import below
 
 CHUNK = 4096
@@ -137,6 +137,20 @@ def test_each_name_of_a_file_without_header_gets_a_file(volume: OfflineVolume) -
             write(core, name, b"of " + name, parent=parent)
         assert [read(core, name) for name in (b"first", b"second")] == [b"of first", b"of second"]
     assert volume.recover() == counts(checked=3)
+
+
+def test_names_given_before_the_header_came_are_kept(volume: OfflineVolume) -> None:
+    """A file that was made, and got a second name while nothing had been written to it, is still one file."""
+    with volume.core() as core, opened(core, b"first", os.O_CREAT | os.O_RDWR):
+        core.tree.link(find(core, b"first"), ROOT, b"second")
+        copy = volume.path.with_name("killed now")
+        subprocess.run(["cp", "-a", volume.path, copy], check=True)
+    subprocess.run(["rm", "-rf", volume.path], check=True)
+    copy.rename(volume.path)
+    assert volume.recover() == counts(checked=1)
+    with volume.core() as core:
+        write(core, b"first", b"content")
+        assert read(core, b"second") == b"content"
 
 
 def test_leftovers_are_removed(volume: OfflineVolume) -> None:
