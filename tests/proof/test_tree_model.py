@@ -91,6 +91,12 @@ def timeless(top: bytes) -> trees.Snapshot:
     }
 
 
+def leaves_its_directory(top: bytes, source: bytes, target: bytes) -> bool:
+    """Say whether a symlink would get a name in another directory."""
+    here, there = os.path.dirname(top + b"/" + source), os.path.dirname(top + b"/" + target)
+    return os.path.islink(top + b"/" + source) and os.path.isdir(there) and not os.path.samefile(here, there)
+
+
 class TreeMachine(RuleBasedStateMachine):
     """Does everything twice; `volume` and `model_top` are bound by the test."""
 
@@ -165,6 +171,9 @@ class TreeMachine(RuleBasedStateMachine):
     @rule(old=paths, new=paths)
     def link(self, old: bytes | int, new: bytes | int) -> None:
         source, target = self.resolve(old), self.resolve(new)
+        if leaves_its_directory(self.tops()[1], source, target):
+            # Refused: a symlink's target is sealed for the directory that it is in.
+            return
         self.both(lambda top: os.link(top + b"/" + source, top + b"/" + target, follow_symlinks=False))
 
     @rule(text=paths, path=paths)
