@@ -251,10 +251,10 @@ class Attributes:
             return status
         if node.fd >= 0:
             return os.fstat(node.fd)
-        if isinstance(node, Directory) and (node.dirfd >= 0 or node.parent is None):
-            return os.fstat(self._directories.dirfd(node))
         if node.parent is None:
-            raise AssertionError("only the root directory has no name")
+            return os.fstat(self._directories.dirfd(self._inodes.root))
+        if isinstance(node, Directory) and node.dirfd >= 0:
+            return os.fstat(self._directories.dirfd(node))
         status = backing.stat(self._directories.dirfd(node.parent), node.stored)
         if status.st_ino != node.inode:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))

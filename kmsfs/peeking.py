@@ -6,7 +6,7 @@ opening is then made again, and finds here header and descriptor. Knows nothing 
 
 import errno
 import os
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 
 from kmsfs import backing
@@ -49,24 +49,25 @@ class _Peek:
 
     def open(self, dirfd: int, stored: bytes, inode: int, length: int, *, writable: bool) -> None:
         """Open the file that stands at a place, and read; for a worker thread, which closes `dirfd`."""
-        with ExitStack() as stack:
-            stack.callback(os.close, dirfd)
-            try:
-                fd = backing.open_regular(dirfd, stored, writable=writable)
-                on_failure = stack.enter_context(ExitStack())
-                on_failure.callback(os.close, fd)
-                status, raw = os.fstat(fd), os.pread(fd, length, 0)
-            except OSError:
-                self.could_not_open = True
-                return
-            if status.st_ino != inode:
-                self.could_not_open = True
-                return
-            on_failure.pop_all()
-            self.status, self.raw = status, raw
-            self.fds.append(fd)
-            if self.is_forgotten:
-                self.close()
+        try:
+            fd = backing.open_regular(dirfd, stored, writable=writable)
+        except OSError:
+            self.could_not_open = True
+            return
+        finally:
+            os.close(dirfd)
+        try:
+            status, raw = os.fstat(fd), os.pread(fd, length, 0)
+        except OSError:
+            status, raw = None, b""
+        if status is None or status.st_ino != inode:
+            os.close(fd)
+            self.could_not_open = True
+            return
+        self.status, self.raw = status, raw
+        self.fds.append(fd)
+        if self.is_forgotten:
+            self.close()
 
     def close(self) -> None:
         """Close what nobody has taken; a thread and the event loop may both come to do so."""

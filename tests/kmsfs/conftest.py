@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from encrypting import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -26,6 +28,14 @@ def mounted(volume: Place) -> Place:
     """A new volume, mounted."""
     assert volume.mount().returncode == 0
     return volume
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[int]:
+    """A descriptor (O_PATH) of the test's own directory."""
+    dirfd = os.open(tmp_path, os.O_PATH)
+    yield dirfd
+    os.close(dirfd)
 
 
 @pytest.fixture

@@ -13,20 +13,16 @@ from kmsfs.glancing import Glancing
 from kmsfs.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 LONG_NS = 10_000_000
 QUICK = 16
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[int]:
-    """Make a directory with a file in it, `file`, and open it."""
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path) -> None:
+    """Make the file that is looked at."""
     (tmp_path / "file").write_bytes(b"12345")
-    dirfd = os.open(tmp_path, os.O_PATH)
-    yield dirfd
-    os.close(dirfd)
 
 
 @pytest.fixture

@@ -6,35 +6,41 @@ from pathlib import Path
 
 import pytest
 
-from kmsfs import pace
 from kmsfs.errors import WaitNeededError
 from kmsfs.pace import Pace
 from kmsfs.peeking import Peeking
 
 LENGTH = 16
+LONG_NS = 10_000_000
 
 
 @pytest.fixture
-def peeking() -> Iterator[Peeking]:
-    """Peek on a store that is not in memory, and cannot tell what is cached."""
-    root_fd = os.open("/proc", os.O_PATH)
-    made = Peeking(root_fd, LENGTH, Pace(root_fd, may_wait=True), may_wait=True)
-    yield made
-    made.close()
-    os.close(root_fd)
+def root_fd() -> Iterator[int]:
+    """A store that is not in memory, and cannot tell what is cached."""
+    opened = os.open("/proc", os.O_PATH)
+    yield opened
+    os.close(opened)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peeking]:
-    """Peek on a store that has been slow."""
-    root_fd = os.open("/proc", os.O_PATH)
-    monkeypatch.setattr(pace, "_SLOW_NANOSECONDS", 0)
-    paced = Pace(root_fd, may_wait=True)
-    paced.answered(paced.now())
-    made = Peeking(root_fd, LENGTH, paced, may_wait=True)
+def pace(root_fd: int) -> Pace:
+    """Its pace; it has not been slow."""
+    return Pace(root_fd, may_wait=True)
+
+
+@pytest.fixture
+def peeking(root_fd: int, pace: Pace) -> Iterator[Peeking]:
+    """Peek on it."""
+    made = Peeking(root_fd, LENGTH, pace, may_wait=True)
     yield made
     made.close()
-    os.close(root_fd)
+
+
+@pytest.fixture
+def slow(peeking: Peeking, pace: Pace) -> Peeking:
+    """Peek on it when it has been slow."""
+    pace.answered(pace.now() - LONG_NS)
+    return peeking
 
 
 @pytest.fixture
@@ -123,13 +129,10 @@ def test_failure_of_the_store_is_the_openings(peeking: Peeking) -> None:
         os.close(fd)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[int]:
-    """Make a directory with a file in it, `file`, and open it."""
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path) -> None:
+    """Make the file that is opened ahead."""
     (tmp_path / "file").write_bytes(b"0123456789abcdef and more")
-    dirfd = os.open(tmp_path, os.O_PATH)
-    yield dirfd
-    os.close(dirfd)
 
 
 def opens_ahead(slow: Peeking, here: int, inode: int) -> WaitNeededError:
